@@ -1,10 +1,12 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo pictures test dashboard chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
+.PHONY: help run demo pictures test dashboard chaos attack model lint openapi clients fuzz-api deny deb dist deploy-check services services-stop \
+	bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sarban
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -31,6 +33,8 @@ pictures: ## take the README's pictures of the dashboard from the demo (needs Ch
 	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/dashboard.sh pictures
 
+# Most of the time of the tests is waiting, for leases and time limits.
+test: export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
 test: ## run every test, on a Redis and a PostgreSQL started for it, and the dashboard's in a browser
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
 	@$(CARGO) build --locked --bin sarban --example test_node
@@ -46,7 +50,7 @@ attack: ## attack panels on this machine, longer than `make test` does: floods o
 	@SARBAN_ATTACK=long tests/support/services.sh run $(CARGO) test --locked --release \
 		--config 'profile.release.package.sarban.debug-assertions=true' --test cluster -- --test-threads=2 attack::
 
-bench: ## measure the panel under load and write docs/performance-tables.md (BENCH="--users 100000" measures less)
+bench: ## measure the panel under load, write docs/performance-tables.md and print what got slower (BENCH="--users 100000" measures less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS) \
 		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py"
@@ -62,6 +66,7 @@ lint: ## formatting, clippy with warnings denied, layers, and names that deploy/
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test fast -- layers::
+	python3 -m doctest benches/http/compare.py
 	python3 tests/deploy/context.py
 	python3 tests/deploy/metrics.py
 	python3 tests/deploy/settings.py
@@ -79,11 +84,22 @@ fuzz-api: ## send a fresh panel valid and invalid requests made from openapi.jso
 deny: ## check licences, bans and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources
 
-deploy-check: ## check the files of deploy/ with their own tools, and run the proxies and the back-ups
+deb: ## build a Debian package for this release of Debian into target/dist
+	$(CARGO) build --locked --release --bin sarban
+	@deploy/debian/build.sh $(RELEASE) target/dist
+
+dist: ## build a release into target/dist: Debian package, archive, list of components (SBOM), checksums
+	$(CARGO) build --locked --release --bin sarban
+	@deploy/dist.sh $(RELEASE) target/dist
+
+deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, package and image (needs root)
 	bash tests/deploy/check.sh
 	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/services.sh run python3 tests/deploy/proxies.py
 	@tests/support/services.sh run python3 tests/deploy/backup.py
+	@python3 tests/deploy/dist.py $(SARBAN)
+	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/image.py $(SARBAN)
+	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/package.py $(SARBAN)
 
 services: ## start a Redis and a PostgreSQL, leave them running, and print exports: eval "$(make -s services)"
 	@tests/support/services.sh start

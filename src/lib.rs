@@ -18,6 +18,7 @@ pub mod nodes;
 pub mod notify;
 
 pub mod actions;
+pub mod backup;
 
 pub mod api;
 pub mod cli;

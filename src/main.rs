@@ -43,17 +43,28 @@ fn run(command: Command) -> anyhow::Result<()> {
             let workers = settings.threads.workers(cores.whole());
             let (migrate, take_over) = (!args.no_migrate, args.take_over);
             let options = ServeOptions { migrate, take_over, workers, cores: cores.share() };
-            let runtime = serve_runtime(workers.threads)?;
-            let result = runtime.block_on(app::serve(settings, options));
-            // Don't wait for threads that are blocked in a system call.
-            runtime.shutdown_background();
-            result
+            serve_on(workers.threads, app::serve(settings, options))
+        }
+        Command::Edge => {
+            let followed = settings.edge.followed()?;
+            app::start_logging(settings.log);
+            let workers = settings.threads.workers(Cores::detect().whole());
+            serve_on(workers.threads, app::serve_edge(settings, followed))
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
             runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::PREFLIGHT))
         }
     }
+}
+
+/// Runs a server on this number of worker threads.
+fn serve_on(threads: usize, server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = serve_runtime(threads)?;
+    let result = runtime.block_on(server);
+    // Don't wait for threads that are blocked in a system call.
+    runtime.shutdown_background();
+    result
 }
 
 /// Starts a runtime with this number of worker threads.

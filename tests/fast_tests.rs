@@ -1,7 +1,8 @@
-//! Tests of single layers: the API, the commands, the store, subscriptions, and the rules of the source.
+//! Tests of single layers: the API, back-ups, the commands, the store, subscriptions, and the rules of the source.
 #![cfg(test)]
 
 mod api;
+mod backup;
 mod cli;
 mod layers;
 mod store;

@@ -20,6 +20,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import compare
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -355,9 +357,17 @@ def seeded(args, home, engine, users, server):
 def write(args, results):
     output = Path(args.output)
     output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps(results, indent=1) + "\n")
+    store(output, results)
     output.with_suffix(".svg").write_text(chart(results))
     replace(output.with_name(f"{output.stem}-tables.md"), "figures", f"\n![CPU time per request]({output.stem}.svg)\n" + tables(results))
+
+
+def store(path, results):
+    """Writes figures to a file, and prints what got slower since those that it had."""
+    path = Path(path)
+    before = json.loads(path.read_text()) if path.exists() else []
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    compare.report(before, results, path.name)
 
 
 def replace(document, name, text):

@@ -106,7 +106,7 @@ def main():
                 rows += [measured(args, panel, folder, engine, count) for count in args.connections]
             finally:
                 panel.stop()
-    Path(args.output).write_text(json.dumps({"users": args.users, "rows": rows}, indent=1) + "\n")
+    bench.store(args.output, {"users": args.users, "rows": rows})
     bench.replace(Path(args.output).with_name("performance-tables.md"), "overload", table(rows))
 
 

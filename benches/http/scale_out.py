@@ -9,7 +9,6 @@ measurements vary.
 """
 
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -81,7 +80,7 @@ def main():
                 for panel in panels:
                     panel.stop()
     rows = [median(rows, load, count) for load in LOADS for count in args.processes]
-    Path(args.output).write_text(json.dumps({"users": args.users, "rounds": args.rounds, "rows": rows}, indent=1) + "\n")
+    bench.store(args.output, {"users": args.users, "rounds": args.rounds, "rows": rows})
     bench.replace(Path(args.output).with_name("performance-tables.md"), "scale-out", table(rows))
 
 

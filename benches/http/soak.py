@@ -6,7 +6,6 @@ format, for ten thousand users in turn; once a minute services with the ids of a
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -69,7 +68,7 @@ def main():
                     results.append({"users": users, "engine": engine, **soak(args, panel, folder)})
                 finally:
                     panel.stop()
-    Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
+    bench.store(args.output, results)
     bench.replace(Path(args.output).with_name("performance-tables.md"), "memory", table(results))
 
 

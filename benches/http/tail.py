@@ -7,7 +7,6 @@ runs during the whole window. Once under full load, and once under little load, 
 kernel's scheduler leaves a core to a thread. The median of several windows, because single measurements vary.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -157,7 +156,7 @@ def main():
                 finally:
                     panel.stop()
             results.append({"users": args.users, "engine": engine, "nodes": args.nodes, "rows": rows})
-    Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
+    bench.store(args.output, results)
     bench.replace(Path(args.output).with_name("performance-tables.md"), "tail", table(results))
 
 

@@ -6,7 +6,6 @@ Durations are those of the runs in `task_run`. CPU times are those of the panel 
 """
 
 import contextlib
-import json
 import os
 import shutil
 import sqlite3
@@ -164,7 +163,7 @@ def main():
                 print(f"\n{users:,} users, {engine}\n{'':24}{'runs':>6}{'items':>11}{'seconds':>10}{'longest':>10}{'CPU s':>9}{'DB s':>9}{'RSS MB':>8}", flush=True)
                 database = Database(args, home, engine, users, server)
                 results.append({"users": users, "engine": engine, "rows": tasks(args, database, folder, users)})
-    Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
+    bench.store(args.output, results)
     bench.replace(Path(args.output).with_name("performance-tables.md"), "tasks", table(results))
 
 

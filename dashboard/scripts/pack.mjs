@@ -36,11 +36,15 @@ function versioned(text) {
 }
 
 // Inserted by Vite for a fetch with cookies; a module of the page's own origin needs none.
-const page = versioned(readFileSync(new URL('index.html', from), 'utf8')).replaceAll(' crossorigin', '');
+const built = readFileSync(new URL('index.html', from), 'utf8').replaceAll(' crossorigin', '');
+// Before everything else, so that texts and data arrive beside the libraries.
+const page = versioned(built.replace('<script', '<script type="module" src="./begin.js"></script>\n<script'));
 const files = new Map([['index.html', Buffer.from(page)]]);
 for (const [name, content] of contents) {
   files.set(`${name}.gz`, name.endsWith('.js') || name.endsWith('.css') ? Buffer.from(versioned(content.toString('utf8'))) : content);
 }
+// What the binary embeds, as an expression of Rust.
+files.set('files.in', Buffer.from(`[\n${names.map((name) => `    ("${name}", include_bytes!("${name}.gz").as_slice()),\n`).join('')}]\n`));
 files.set('versions.txt', Buffer.from([...versions].sort().map(([name, version]) => `${name} ${version}\n`).join('')));
 
 if (check) {

@@ -2,12 +2,16 @@
 // names of users do not appear in the logs of proxies.
 
 import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import { me, queryClient } from './api/queries.ts';
+import { type Right, has } from './api/rights.ts';
+import { loadMoreTexts } from './i18n/texts.ts';
 import { Home } from './screens/Home.tsx';
-import { readUserSearch } from './screens/users/search.ts';
+import { readSheetSearch, readUserSearch } from './screens/users/search.ts';
 import { UserList } from './screens/users/UserList.tsx';
 import { UserPage } from './screens/users/UserPage.tsx';
 import { Shell } from './shell/Shell.tsx';
 import { Crash, Missing } from './shell/Crash.tsx';
+import { Only } from './shell/Only.tsx';
 import type { ListSearch } from './ui/list.tsx';
 
 const root = createRootRoute({ component: Shell, errorComponent: Crash, notFoundComponent: Missing });
@@ -31,6 +35,22 @@ const readNotifications = (search: Record<string, unknown>): NotificationSearch 
   return { ...readPage(search), ...(state ? { state } : {}), ...(channel ? { channel } : {}) };
 };
 
+/** Kinds of authors in the audit log. */
+export const AUDIT_ACTORS = ['admin', 'token', 'command', 'task', 'panel'] as const;
+export const AUDIT_OBJECTS = ['user', 'service', 'host', 'inbound', 'node', 'engine', 'admin', 'role', 'session', 'second_factor', 'api_token', 'settings', 'notification', 'task', 'cluster', 'audit'] as const;
+/** Filters of the audit log; the entry that is older than all shown; the open one. */
+export type AuditSearch = { object?: (typeof AUDIT_OBJECTS)[number]; actor?: (typeof AUDIT_ACTORS)[number]; name?: string; by?: string; before?: number; open?: number };
+const readAudit = (search: Record<string, unknown>): AuditSearch => {
+  const object = oneOf(search.object, AUDIT_OBJECTS);
+  const actor = oneOf(search.actor, AUDIT_ACTORS);
+  const text = (value: unknown) => (value === undefined || value === '' ? undefined : String(value));
+  const [name, by] = [text(search.name), text(search.by)];
+  return {
+    ...(object ? { object } : {}), ...(actor ? { actor } : {}), ...(name ? { name } : {}), ...(by ? { by } : {}),
+    ...(Number.isInteger(search.before) ? { before: Number(search.before) } : {}), ...(Number.isInteger(search.open) ? { open: Number(search.open) } : {}),
+  };
+};
+
 /** The engine and the filters of a node's log; an open drawer. */
 type NodeSearch = Drawer & { engine?: string; level?: 'info' | 'warning' | 'error'; q?: string };
 const readNode = (search: Record<string, unknown>): NodeSearch => ({
@@ -46,7 +66,7 @@ const readList = (search: Record<string, unknown>): ListSearch => {
 };
 
 /** The order of subscriptions in place of the groups; an inbound, whose hosts alone are shown. */
-type HostSearch = ListSearch & { view?: 'order'; inbound?: number };
+export type HostSearch = ListSearch & { view?: 'order'; inbound?: number };
 const readHosts = (search: Record<string, unknown>): HostSearch => ({
   ...readList(search), ...(search.view === 'order' ? { view: 'order' } : {}), ...(Number.isInteger(search.inbound) ? { inbound: Number(search.inbound) } : {}),
 });
@@ -54,21 +74,42 @@ const readHosts = (search: Record<string, unknown>): HostSearch => ({
 const home = createRoute({ getParentRoute: () => root, path: '/', component: Home });
 const users = createRoute({ getParentRoute: () => root, path: '/users', component: UserList, validateSearch: readUserSearch });
 const user = createRoute({ getParentRoute: () => root, path: '/users/$name', component: UserPage, validateSearch: readDrawer });
-const more = () => import('./screens/more.ts');
-const nodes = createRoute({ getParentRoute: () => root, path: '/nodes', component: lazyRouteComponent(more, 'NodeList'), validateSearch: readList });
-const node = createRoute({ getParentRoute: () => root, path: '/nodes/$id/$tab', component: lazyRouteComponent(more, 'NodePage'), validateSearch: readNode });
+const sheet = createRoute({ getParentRoute: () => root, path: '/sheet', component: lazyRouteComponent(() => import('./screens/users/UserTools.ts'), 'QrSheet'), validateSearch: readSheetSearch });
+/** Screens that need a right, and of the own account, with their texts. */
+const more = async () => {
+  const [screens] = await Promise.all([import('./screens/more.ts'), loadMoreTexts()]);
+  return screens;
+};
+
+/** A screen that needs a right. For others it is not loaded, once they are known. */
+function only(needs: Right, name: keyof typeof import('./screens/more.ts')) {
+  const Screen = lazyRouteComponent(more, name);
+  return Object.assign(() => <Only needs={needs}><Screen /></Only>, {
+    preload: async () => {
+      const known = queryClient.getQueryData(me().queryKey);
+      if (known === undefined || has(known, needs)) await Screen.preload?.();
+    },
+  });
+}
+const nodes = createRoute({ getParentRoute: () => root, path: '/nodes', component: only('nodes:read', 'NodeList'), validateSearch: readList });
+const node = createRoute({ getParentRoute: () => root, path: '/nodes/$id/$tab', component: only('nodes:read', 'NodePage'), validateSearch: readNode });
 const nodeStart = createRoute({ getParentRoute: () => root, path: '/nodes/$id', beforeLoad: ({ params: { id } }) => { throw redirect({ to: '/nodes/$id/$tab', params: { id, tab: 'status' }, replace: true }); } });
-const services = createRoute({ getParentRoute: () => root, path: '/services', component: lazyRouteComponent(more, 'ServiceList'), validateSearch: readList });
-const hosts = createRoute({ getParentRoute: () => root, path: '/hosts', component: lazyRouteComponent(more, 'HostList'), validateSearch: readHosts });
-const inbounds = createRoute({ getParentRoute: () => root, path: '/inbounds', component: lazyRouteComponent(more, 'InboundList'), validateSearch: readList });
-const admins = createRoute({ getParentRoute: () => root, path: '/admins', component: lazyRouteComponent(more, 'AdminList'), validateSearch: readList });
-const cluster = createRoute({ getParentRoute: () => root, path: '/cluster', component: lazyRouteComponent(more, 'ClusterPage'), validateSearch: readRuns });
-const notifications = createRoute({ getParentRoute: () => root, path: '/notifications', component: lazyRouteComponent(more, 'NotificationList'), validateSearch: readNotifications });
-const settings = createRoute({ getParentRoute: () => root, path: '/settings', component: lazyRouteComponent(more, 'SettingsPage') });
-const telegram = createRoute({ getParentRoute: () => root, path: '/settings/telegram', component: lazyRouteComponent(more, 'TelegramPage') });
+const services = createRoute({ getParentRoute: () => root, path: '/services', component: only('services:read', 'ServiceList'), validateSearch: readList });
+const hosts = createRoute({ getParentRoute: () => root, path: '/hosts', component: only('hosts:read', 'HostList'), validateSearch: readHosts });
+const inbounds = createRoute({ getParentRoute: () => root, path: '/inbounds', component: only('inbounds:read', 'InboundList'), validateSearch: readList });
+const admins = createRoute({ getParentRoute: () => root, path: '/admins', component: only('admins:read', 'AdminList'), validateSearch: readList });
+const roles = createRoute({ getParentRoute: () => root, path: '/roles', component: only('roles:read', 'RoleList'), validateSearch: readList });
+type ProfileSearch = Drawer & { tokens?: 'all' };
+const readProfile = (search: Record<string, unknown>): ProfileSearch => ({ ...readDrawer(search), ...(search.tokens === 'all' ? { tokens: 'all' } : {}) });
+const profile = createRoute({ getParentRoute: () => root, path: '/me', component: lazyRouteComponent(more, 'ProfilePage'), validateSearch: readProfile });
+const cluster = createRoute({ getParentRoute: () => root, path: '/cluster', component: only('cluster:read', 'ClusterPage'), validateSearch: readRuns });
+const notifications = createRoute({ getParentRoute: () => root, path: '/notifications', component: only('notifications:read', 'NotificationList'), validateSearch: readNotifications });
+const audit = createRoute({ getParentRoute: () => root, path: '/audit', component: only('audit:read', 'AuditLog'), validateSearch: readAudit });
+const settings = createRoute({ getParentRoute: () => root, path: '/settings', component: only('settings:read', 'SettingsPage') });
+const telegram = createRoute({ getParentRoute: () => root, path: '/settings/telegram', component: only('settings:read', 'TelegramPage') });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, users, user, nodes, nodeStart, node, services, hosts, inbounds, admins, cluster, notifications, settings, telegram]),
+  routeTree: root.addChildren([home, users, user, sheet, nodes, nodeStart, node, services, hosts, inbounds, admins, roles, profile, cluster, notifications, audit, settings, telegram]),
   history: createHashHistory(),
   scrollRestoration: true,
   defaultErrorComponent: Crash,

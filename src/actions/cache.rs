@@ -16,7 +16,7 @@ use crate::foundation::lock;
 use crate::store::StoreError;
 
 /// Longest time for which a change of another process, a revoked right for example, is not seen here (microseconds).
-pub(super) const MAX_AGE: i64 = SECOND;
+pub const MAX_AGE: i64 = SECOND;
 
 /// Longest time for which a request waits for a shared value: as long as for a statement of its own.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -119,6 +119,13 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         timeout(ANSWER_WITHIN, self.read(&slot, read))
             .await
             .unwrap_or_else(|_| Err(StoreError::timed_out("a shared read")))
+    }
+
+    /// Returns the value that was read last, however old.
+    pub fn last(&self, key: &K) -> Option<V> {
+        let slot = Arc::clone(self.slots().get(key)?);
+        let entry = slot.entry();
+        entry.as_ref().map(|entry| entry.value.clone())
     }
 
     /// Waits for the read that is running, if any, then reads.

@@ -1,11 +1,14 @@
 //! Change events: an action that commits publishes once what it changed. Caches of this process are stale at once;
 //! the wake-up reaches the background work of this process and all other processes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::Instant;
 
 use crate::cluster::wakeup::Wakeup;
 use crate::domain::change::{Change, Changed};
+use crate::foundation::lock;
 
 /// Publishes changes, and counts them for caches. Clones publish to the same caches.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +18,13 @@ pub struct Changes(Arc<Shared>);
 struct Shared {
     /// Published changes, by kind.
     counts: [AtomicU64; Changed::ALL.len()],
+    /// When this process last changed something that subscriptions show.
+    shown: Mutex<Option<Instant>>,
     wakeup: Wakeup,
 }
+
+/// Kinds of changes that subscriptions show.
+const SHOWN: [Changed; 4] = [Changed::Users, Changed::Services, Changed::Hosts, Changed::SubscriptionSettings];
 
 /// Numbers of changes that a cached value may depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +40,9 @@ impl Changes {
     pub fn publish(&self, change: impl Into<Change>) {
         let change = change.into();
         self.0.counts[change.kind as usize].fetch_add(1, Ordering::Release);
+        if SHOWN.contains(&change.kind) {
+            *lock(&self.0.shown) = Some(Instant::now());
+        }
         self.0.wakeup.notify_of(change);
     }
 
@@ -40,6 +51,11 @@ impl Changes {
     pub fn counts(&self, kinds: &[Changed]) -> ChangeCounts {
         let count = |kind: &Changed| self.0.counts[*kind as usize].load(Ordering::Acquire);
         ChangeCounts { local: kinds.iter().map(count).sum(), remote: self.0.wakeup.remote_count(kinds) }
+    }
+
+    /// When this process last changed something that subscriptions show.
+    pub fn last_shown(&self) -> Option<Instant> {
+        *lock(&self.0.shown)
     }
 
     /// True if this process has published anything.

@@ -1,7 +1,10 @@
 //! Requests to the leader: to run a task now, to step down. Any process may be asked; the leader reads the requests from
 //! the database.
 
+use serde_json::json;
+
 use super::Panel;
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
@@ -24,7 +27,11 @@ async fn request(panel: &Panel, what: &str) -> Result<Moment, StoreError> {
     let now = clock::now(&panel.db).await?;
     let request = panel.transaction("request run", async |tx| {
         requests::add(tx, what, now).await?;
-        Ok((now, Changed::LeaderRequests))
+        let entry = match what {
+            requests::STEP_DOWN => Entry::of_one("cluster.step_down"),
+            task => Entry::of_one("task.run").with(json!({"task": task})),
+        };
+        Ok((now, panel.record(tx, Changed::LeaderRequests, &entry).await?))
     });
     request.await
 }

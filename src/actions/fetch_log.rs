@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::Notify;
+
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
 use crate::foundation::lock;
+use crate::store::copy::file::CopyFile;
 use crate::store::users::subscription_fetches;
 use crate::store::users::subscription_fetches::Fetch;
 use crate::store::{Db, StoreError};
@@ -29,6 +32,8 @@ pub struct FetchLog(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     pages: Mutex<Pages>,
+    /// Notified when the first fetch after a write is recorded.
+    recorded: Notify,
     /// Held during a write.
     writing: tokio::sync::Mutex<()>,
 }
@@ -43,6 +48,10 @@ struct Pages {
 }
 
 impl Pages {
+    fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.leaving.is_empty() && self.written.is_empty()
+    }
+
     fn of(&self, user: UserId) -> Option<&Fetch> {
         let written = self.written.iter().rev().map(|(_, page)| page);
         [&self.fresh, &self.leaving].into_iter().chain(written).find_map(|page| page.get(&user))
@@ -61,6 +70,16 @@ impl FetchLog {
             }
         } else if pages.fresh.len() < CAPACITY {
             pages.fresh.insert(user, fetch);
+            if pages.fresh.len() == 1 {
+                self.0.recorded.notify_one();
+            }
+        }
+    }
+
+    /// Waits until a write has something to do.
+    pub async fn has_work(&self) {
+        while self.pages().is_empty() {
+            self.0.recorded.notified().await;
         }
     }
 
@@ -77,22 +96,33 @@ impl FetchLog {
 
     /// Writes all fetches and returns the number of users. After an error nothing is lost: the next call writes them.
     pub async fn flush(&self, db: &Db, clock: &Clock) -> Result<usize, StoreError> {
+        self.write_all(Place::Database(db), clock).await
+    }
+
+    /// Like [`FetchLog::flush`], into the file of a copy, where they wait for the database.
+    pub async fn flush_into(&self, file: &CopyFile, clock: &Clock) -> Result<usize, StoreError> {
+        self.write_all(Place::Copy(file), clock).await
+    }
+
+    async fn write_all(&self, place: Place<'_>, clock: &Clock) -> Result<usize, StoreError> {
         let _writing = self.0.writing.lock().await;
         // What an earlier call could not write comes first.
-        let late = self.write_leaving(db, clock).await?;
+        let late = self.write_leaving(place, clock).await?;
         {
             let mut pages = self.pages();
             pages.leaving = std::mem::take(&mut pages.fresh);
         }
-        Ok(late + self.write_leaving(db, clock).await?)
+        Ok(late + self.write_leaving(place, clock).await?)
     }
 
-    async fn write_leaving(&self, db: &Db, clock: &Clock) -> Result<usize, StoreError> {
+    async fn write_leaving(&self, place: Place<'_>, clock: &Clock) -> Result<usize, StoreError> {
         let mut fetches: Vec<_> = self.pages().leaving.iter().map(|(user, fetch)| (*user, fetch.clone())).collect();
         fetches.sort_unstable_by_key(|(user, _)| *user);
         for chunk in fetches.chunks(CHUNK) {
-            db.transaction("write subscription fetches", async |tx| subscription_fetches::upsert(tx, chunk).await)
-                .await?;
+            match place {
+                Place::Database(db) => write(db, chunk).await?,
+                Place::Copy(file) => file.store_fetches(chunk).await?,
+            }
         }
         let now = clock.boot();
         let mut pages = self.pages();
@@ -107,4 +137,29 @@ impl FetchLog {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         lock(&self.0.pages)
     }
+}
+
+/// Where fetches are written to.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Database(&'a Db),
+    Copy(&'a CopyFile),
+}
+
+/// Moves fetches that waited in the file of a copy to the database. Returns their number.
+pub async fn write_waiting(file: &CopyFile, db: &Db) -> Result<usize, StoreError> {
+    let mut written = 0;
+    loop {
+        let waiting = file.stored_fetches(CHUNK).await?;
+        if waiting.is_empty() {
+            return Ok(written);
+        }
+        write(db, &waiting).await?;
+        file.forget_fetches(&waiting).await?;
+        written += waiting.len();
+    }
+}
+
+async fn write(db: &Db, fetches: &[(UserId, Fetch)]) -> Result<(), StoreError> {
+    db.transaction("write subscription fetches", async |tx| subscription_fetches::upsert(tx, fetches).await).await
 }

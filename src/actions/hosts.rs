@@ -1,6 +1,9 @@
 //! Changes of hosts. They change what subscriptions show; nodes need not know.
 
+use serde_json::json;
+
 use super::Panel;
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::host::Host;
 use crate::domain::ids::HostId;
@@ -24,8 +27,9 @@ pub enum HostError {
 /// Creates a host for its inbound, or an unbound one, under a new id.
 pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
     let create = panel.transaction("create host", async |tx| -> Result<_, StoreError> {
-        let id = store::hosts::insert(tx, host).await?;
-        Ok((id, id.map(|id| Changed::Hosts.row(id.0))))
+        let Some(id) = store::hosts::insert(tx, host).await? else { return Ok((None, None)) };
+        let entry = entry("host.create", id, host).created(host);
+        Ok((Some(id), Some(panel.record(tx, Changed::Hosts.row(id.0), &entry).await?)))
     });
     let id = create.await?.ok_or(HostError::InboundNotFound)?;
     current(panel, id).await
@@ -34,12 +38,14 @@ pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
 /// Replaces a host, except for its inbound; also except for its settings of current cores, if they are not part of the change.
 pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> Result<HostView, HostError> {
     let replace = panel.transaction("replace host", async |tx| -> Result<_, StoreError> {
-        let mut host = host.clone();
+        let Some(before) = store::hosts::lock(tx, host.id).await? else { return Ok((false, None)) };
+        let mut after = Host { inbound_id: before.inbound_id, ..host.clone() };
         if keeps_core_settings {
-            host.spec.core_settings = store::hosts::core_settings(tx, host.id).await?;
+            after.spec.core_settings.clone_from(&before.spec.core_settings);
         }
-        let found = store::hosts::update(tx, &host).await?;
-        Ok((found, found.then(|| Changed::Hosts.row(host.id.0))))
+        let found = store::hosts::update(tx, &after).await?;
+        let entry = entry("host.update", host.id, &before).changed(&before, &after);
+        Ok((found, Some(panel.record(tx, Changed::Hosts.row(host.id.0), &entry).await?)))
     });
     if !replace.await? {
         return Err(HostError::NotFound);
@@ -51,7 +57,16 @@ pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> R
 pub async fn change(panel: &Panel, changes: &[HostChange]) -> Result<(), StoreError> {
     let change = panel.transaction("change hosts", async |tx| -> Result<_, StoreError> {
         let found = store::hosts::change(tx, changes).await?;
-        Ok(((), (found > 0).then(|| Changed::Hosts.any())))
+        if found == 0 {
+            return Ok(((), None));
+        }
+        let wanted: Vec<_> = changes
+            .iter()
+            .map(|change| json!({"id": change.id, "weight": change.weight, "is_disabled": change.is_disabled}))
+            .collect();
+        let count = i64::try_from(found).unwrap_or(i64::MAX);
+        let entry = Entry::of_many("host.update_many", "chosen by id", count).with(json!({"hosts": wanted}));
+        Ok(((), Some(panel.record(tx, Changed::Hosts.any(), &entry).await?)))
     });
     change.await
 }
@@ -59,8 +74,10 @@ pub async fn change(panel: &Panel, changes: &[HostChange]) -> Result<(), StoreEr
 /// Deletes a host, also from the chains of other hosts.
 pub async fn remove(panel: &Panel, id: HostId) -> Result<(), HostError> {
     let remove = panel.transaction("remove host", async |tx| -> Result<_, StoreError> {
-        let found = store::hosts::delete(tx, id).await?;
-        Ok((found, found.then(|| Changed::Hosts.row(id.0))))
+        let Some(before) = store::hosts::lock(tx, id).await? else { return Ok((false, None)) };
+        store::hosts::delete(tx, id).await?;
+        let entry = entry("host.delete", id, &before).deleted(&before);
+        Ok((true, Some(panel.record(tx, Changed::Hosts.row(id.0), &entry).await?)))
     });
     if remove.await? { Ok(()) } else { Err(HostError::NotFound) }
 }
@@ -68,4 +85,8 @@ pub async fn remove(panel: &Panel, id: HostId) -> Result<(), HostError> {
 /// Returns the host as stored: without missing services and chained hosts, with its inbound's protocol.
 async fn current(panel: &Panel, id: HostId) -> Result<HostView, HostError> {
     store::hosts::by_id(&panel.db, id).await?.ok_or(HostError::NotFound)
+}
+
+fn entry(action: &'static str, id: HostId, host: &Host) -> Entry {
+    Entry::of(action, id.0, host.spec.remark.clone())
 }

@@ -1,6 +1,7 @@
 //! Deletes absent inbounds: those that their nodes no longer report. All else about inbounds comes from nodes.
 
 use super::{PAUSE, Panel};
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::ids::{InboundId, NodeId};
 use crate::store::hosts::inbounds;
@@ -39,7 +40,8 @@ pub async fn remove(panel: &Panel, id: InboundId) -> Result<(), InboundError> {
             return Err(InboundError::Reported);
         }
         inbounds::delete(tx, id).await?;
-        Ok(((), Changed::Nodes))
+        let entry = Entry::of("inbound.delete", id.0, None);
+        Ok(((), panel.record(tx, Changed::Nodes, &entry).await?))
     });
     remove.await
 }
@@ -54,7 +56,12 @@ pub async fn remove_absent(panel: &Panel, node: NodeId) -> Result<(), InboundErr
         let ids = IdList::new(ids.iter().copied());
         let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
             let removed = inbounds::delete_absent(tx, &ids).await?;
-            Ok(((), (removed > 0).then_some(Changed::Nodes.any())))
+            if removed == 0 {
+                return Ok(((), None));
+            }
+            let count = i64::try_from(removed).unwrap_or(i64::MAX);
+            let entry = Entry::of_many("inbound.delete", format!("absent from node {node}"), count);
+            Ok(((), Some(panel.record(tx, Changed::Nodes, &entry).await?)))
         });
         remove.await?;
         tokio::time::sleep(PAUSE).await;

@@ -1,6 +1,7 @@
 //! Changes of nodes. They write the desired state; the leader, which the wake-up tells, establishes it.
 
 use super::{PAUSE, Panel};
+use crate::domain::audit::Entry;
 use crate::domain::change::{Changed, Unchanged};
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
@@ -41,7 +42,9 @@ impl From<StoreError> for NodeChangeError {
 pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeChangeError> {
     let create = panel.transaction("create node", async |tx| -> Result<_, NodeChangeError> {
         let id = store::nodes::insert(tx, &new, panel.clock.now()).await?;
-        Ok((id, Changed::Nodes.row(id.0)))
+        let node = new.clone().into_node(id);
+        let entry = entry("node.create", &node).created(&node);
+        Ok((id, panel.record(tx, Changed::Nodes.row(id.0), &entry).await?))
     });
     let id = create.await?;
     Ok(new.into_node(id))
@@ -51,8 +54,10 @@ pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeChangeError
 pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Node, NodeChangeError> {
     let edit = panel.transaction("edit node", async |tx| -> Result<_, NodeChangeError> {
         let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
-        store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?;
-        Ok(((), Changed::Nodes.row(id.0)))
+        let after = edit.clone().apply(node.clone());
+        store::nodes::update(tx, &after, panel.clock.now()).await?;
+        let entry = entry("node.update", &node).changed(&node, &after);
+        Ok(((), panel.record(tx, Changed::Nodes.row(id.0), &entry).await?))
     });
     edit.await?;
     store::nodes::by_id(&panel.db, id).await?.ok_or(NodeChangeError::NotFound)
@@ -104,12 +109,26 @@ enum Change {
 /// Runs one statement on one node.
 async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<(), NodeChangeError> {
     let change = panel.transaction("change node", async |tx| -> Result<_, NodeChangeError> {
-        let found = match change {
-            Change::Remove => store::nodes::hide(tx, id, panel.clock.now()).await?,
-            Change::Resync => store::nodes::request_sync(tx, id).await?,
-            Change::Repin => store::nodes::forget_pin(tx, id).await?,
+        let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
+        let entry = match change {
+            Change::Remove => {
+                store::nodes::hide(tx, id, panel.clock.now()).await?;
+                entry("node.delete", &node).deleted(&node)
+            }
+            Change::Resync => {
+                store::nodes::request_sync(tx, id).await?;
+                entry("node.resync", &node)
+            }
+            Change::Repin => {
+                store::nodes::forget_pin(tx, id).await?;
+                entry("node.repin", &node)
+            }
         };
-        if found { Ok(((), Changed::Nodes.row(id.0))) } else { Err(NodeChangeError::NotFound) }
+        Ok(((), panel.record(tx, Changed::Nodes.row(id.0), &entry).await?))
     });
     change.await
+}
+
+fn entry(action: &'static str, node: &Node) -> Entry {
+    Entry::of(action, node.id.0, node.name.clone())
 }

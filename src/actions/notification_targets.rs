@@ -24,6 +24,8 @@ pub struct Environment {
     pub webhook: Option<Destination>,
     /// The Telegram bot, unless admins have stored another.
     pub telegram: Option<TelegramSettings>,
+    /// Nothing is sent to Telegram, by stored bots neither: the proxy can't be used.
+    pub without_telegram: bool,
     /// The prefix of subscription links for users whose owner has none.
     pub url_prefix: String,
 }
@@ -76,7 +78,7 @@ impl Default for LiveTargets {
 
 impl Environment {
     fn with(&self, stored: Option<TelegramSettings>) -> CurrentTargets {
-        let telegram = stored.or_else(|| self.telegram.clone());
+        let telegram = stored.or_else(|| self.telegram.clone()).filter(|_| !self.without_telegram);
         let chats = telegram.iter().flat_map(TelegramSettings::chats).map(Destination::telegram);
         let destinations = self.webhook.iter().cloned().chain(chats).collect();
         CurrentTargets { targets: NotificationTargets { destinations, url_prefix: self.url_prefix.clone() }, telegram }
@@ -96,6 +98,7 @@ mod tests {
         let environment = Environment {
             webhook: Some(Destination::webhook()),
             telegram: Some(bot("e", 1)),
+            without_telegram: false,
             url_prefix: String::new(),
         };
         let targets = LiveTargets::new(environment);
@@ -117,5 +120,8 @@ mod tests {
         expect("e", 1);
         targets.set_stored(None);
         expect("e", 1);
+        let without = LiveTargets::new(Environment { without_telegram: true, ..Environment::default() });
+        without.set_stored(Some(bot("s", 2)));
+        assert_eq!(*without.now(), CurrentTargets::default(), "a bot that can't be reached gets nothing to send");
     }
 }

@@ -1,6 +1,9 @@
 //! Settles the panel's public addresses once for all panels of the database.
 
+use serde_json::json;
+
 use super::Panel;
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::panel_address::{AddressSource, FoundAddress, StoredAddress};
 use crate::store::cluster::members;
@@ -19,7 +22,10 @@ pub async fn settle(panel: &Panel, host: &str, found: &[FoundAddress]) -> Result
                 let Some(stored) = stored.filter(|stored| !found.replaces(stored, host, alive.contains(&stored.host)))
                 else {
                     panel_addresses::replace(tx, found, host).await?;
-                    return Ok::<_, StoreError>((None, Some(Changed::SubscriptionSettings.any())));
+                    let entry =
+                        Entry::of_one("settings.panel_address").with(json!({"address": found.ip, "host": host}));
+                    let recorded = panel.record(tx, Changed::SubscriptionSettings, &entry).await?;
+                    return Ok::<_, StoreError>((None, Some(recorded)));
                 };
                 Ok((Some(stored), None))
             })

@@ -1,6 +1,7 @@
 //! Services: bundles of inbounds that users are assigned to. A change of what users may reach marks them for the nodes.
 
 use super::{PAUSE, Panel};
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
@@ -75,7 +76,10 @@ pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceEr
     let create = panel.transaction("create service", async |tx| -> Result<_, StoreError> {
         let id = services::insert(tx, new.name.as_deref()).await?;
         services::set_inbounds(tx, id, ids(&new.inbound_ids)).await?;
-        Ok((id, Changed::Services.row(id.0)))
+        let inbound_ids = services::inbounds(tx, id).await?.as_slice().iter().copied().map(InboundId).collect();
+        let service = Service { id, name: new.name.clone(), inbound_ids, first_users: Vec::new() };
+        let entry = Entry::of("service.create", id.0, service.name.clone()).created(&service);
+        Ok((id, panel.record(tx, Changed::Services.row(id.0), &entry).await?))
     });
     let id = create.await?;
     by_id(panel, id, None).await
@@ -85,20 +89,19 @@ pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceEr
 pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Result<Service, ServiceError> {
     let now = panel.clock.now();
     let update = panel.transaction("update service", async |tx| -> Result<_, ServiceError> {
-        if !services::lock(tx, id).await? {
-            return Err(ServiceError::NotFound);
-        }
+        let before = services::lock(tx, id).await?.ok_or(ServiceError::NotFound)?;
         if let Some(name) = &change.name {
             services::rename(tx, id, name).await?;
         }
         if let Some(inbound_ids) = &change.inbound_ids {
-            let before = services::inbounds(tx, id).await?;
             services::set_inbounds(tx, id, ids(inbound_ids)).await?;
-            if services::inbounds(tx, id).await? != before {
-                changes::mark_users_of(tx, id, ALL_USERS, now).await?;
-            }
         }
-        Ok(((), Changed::Services.row(id.0)))
+        let after = services::lock(tx, id).await?.ok_or(ServiceError::NotFound)?;
+        if after.inbound_ids != before.inbound_ids {
+            changes::mark_users_of(tx, id, ALL_USERS, now).await?;
+        }
+        let entry = Entry::of("service.update", id.0, before.name.clone()).changed(&before, &after);
+        Ok(((), panel.record(tx, Changed::Services.row(id.0), &entry).await?))
     });
     update.await?;
     by_id(panel, id, None).await
@@ -111,7 +114,11 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
 pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
     let delete_part = async || {
         let part = panel.transaction("delete service", async |tx| -> Result<_, ServiceError> {
-            Ok((delete_part(panel, tx, id).await?, Changed::Services.row(id.0)))
+            let before = services::lock(tx, id).await?.ok_or(ServiceError::NotFound)?;
+            let part = delete_part(panel, tx, id).await?;
+            let action = if part == Part::Last { "service.delete" } else { "service.delete_part" };
+            let entry = Entry::of(action, id.0, before.name.clone()).deleted(&before);
+            Ok((part, panel.record(tx, Changed::Services.row(id.0), &entry).await?))
         });
         part.await
     };
@@ -128,9 +135,6 @@ enum Part {
 }
 
 async fn delete_part(panel: &Panel, tx: &mut Tx, id: ServiceId) -> Result<Part, ServiceError> {
-    if !services::lock(tx, id).await? {
-        return Err(ServiceError::NotFound);
-    }
     let now = panel.clock.now();
     Ok(match services::user_after(tx, id, USERS_AT_ONCE).await? {
         Some(user) => {

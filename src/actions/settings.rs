@@ -3,11 +3,13 @@
 use tokio::task::spawn_blocking;
 
 use super::Panel;
+use super::audit::Recorded;
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::client_rule::SubscriptionRule;
 use crate::domain::subscription_settings::{SubscriptionChange, SubscriptionSettings};
 use crate::domain::telegram_settings::{TelegramChange, TelegramSettings};
-use crate::store::{StoreError, Transient, settings};
+use crate::store::{StoreError, Transient, Tx, settings};
 use crate::subscription::client_rules::{MAX_RULES, RulesError};
 use crate::subscription::rule_offer::{RuleOffer, offer};
 
@@ -34,8 +36,8 @@ impl Transient for TakeRulesError {
 /// Replaces the settings of subscriptions.
 pub async fn set_subscription(panel: &Panel, new: &SubscriptionSettings) -> Result<(), StoreError> {
     let set = panel.transaction("set subscription settings", async |tx| {
-        settings::set_subscription(tx, new).await?;
-        Ok(((), Changed::SubscriptionSettings))
+        let (old, _) = settings::lock(tx).await?;
+        Ok(((), store_subscription(panel, tx, &old, new).await?))
     });
     set.await
 }
@@ -47,9 +49,9 @@ pub async fn change_subscription(
 ) -> Result<SubscriptionSettings, StoreError> {
     let set = panel.transaction("change subscription settings", async |tx| {
         let (old, _) = settings::lock(tx).await?;
-        let new = old.changed(change);
-        settings::set_subscription(tx, &new).await?;
-        Ok((new, Changed::SubscriptionSettings))
+        let new = old.clone().changed(change);
+        let recorded = store_subscription(panel, tx, &old, &new).await?;
+        Ok((new, recorded))
     });
     set.await
 }
@@ -76,9 +78,9 @@ pub async fn take_rules(panel: &Panel) -> Result<SubscriptionSettings, TakeRules
         if old.rules != seen.rules {
             return Err(TakeRulesError::Changed);
         }
-        let new = old.changed(&change);
-        settings::set_subscription(tx, &new).await?;
-        Ok((new, Changed::SubscriptionSettings))
+        let new = old.clone().changed(&change);
+        let recorded = store_subscription(panel, tx, &old, &new).await?;
+        Ok((new, recorded))
     });
     take.await
 }
@@ -92,8 +94,8 @@ async fn offer_to(rules: Vec<SubscriptionRule>) -> RuleOffer {
 /// Replaces the settings of Telegram. Other processes follow within a second.
 pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), StoreError> {
     let set = panel.transaction("set Telegram settings", async |tx| {
-        settings::set_telegram(tx, new).await?;
-        Ok(((), Changed::TelegramSettings))
+        let (_, old) = settings::lock(tx).await?;
+        Ok(((), store_telegram(panel, tx, &old.unwrap_or_default(), new).await?))
     });
     set.await?;
     panel.targets.set_stored(Some(new.clone()));
@@ -104,11 +106,34 @@ pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), S
 pub async fn change_telegram(panel: &Panel, change: &TelegramChange) -> Result<TelegramSettings, StoreError> {
     let set = panel.transaction("change Telegram settings", async |tx| {
         let (_, old) = settings::lock(tx).await?;
-        let new = old.unwrap_or_default().changed(change);
-        settings::set_telegram(tx, &new).await?;
-        Ok((new, Changed::TelegramSettings))
+        let old = old.unwrap_or_default();
+        let new = old.clone().changed(change);
+        let recorded = store_telegram(panel, tx, &old, &new).await?;
+        Ok((new, recorded))
     });
     let new = set.await?;
     panel.targets.set_stored(Some(new.clone()));
     Ok(new)
+}
+
+async fn store_subscription(
+    panel: &Panel,
+    tx: &mut Tx,
+    old: &SubscriptionSettings,
+    new: &SubscriptionSettings,
+) -> Result<Recorded, StoreError> {
+    settings::set_subscription(tx, new).await?;
+    let entry = Entry::of_one("settings.subscription").changed(old, new);
+    panel.record(tx, Changed::SubscriptionSettings, &entry).await
+}
+
+async fn store_telegram(
+    panel: &Panel,
+    tx: &mut Tx,
+    old: &TelegramSettings,
+    new: &TelegramSettings,
+) -> Result<Recorded, StoreError> {
+    settings::set_telegram(tx, new).await?;
+    let entry = Entry::of_one("settings.telegram").changed(old, new);
+    panel.record(tx, Changed::TelegramSettings, &entry).await
 }

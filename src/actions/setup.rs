@@ -65,8 +65,9 @@ pub async fn make_first_admin(panel: &Panel, code: &str, name: &str, password: S
             return Err(SetupError::Code);
         }
         let admin = admins::insert(tx, &new, &hashed, now).await?;
-        let change = Changed::Admins.row(admin.id.0);
-        Ok((admin, change))
+        let entry = admins::entry("admin.create", &admin).created(&admin);
+        let recorded = panel.record(tx, Changed::Admins.row(admin.id.0), &entry).await?;
+        Ok((admin, recorded))
     });
     made.await
 }

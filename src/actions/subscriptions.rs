@@ -10,13 +10,18 @@ use super::Panel;
 use super::cache::{Cache, Freshness, MAX_AGE};
 use crate::domain::change::Changed;
 use crate::domain::credentials::KeyDerivation;
-use crate::domain::moment::SECOND;
+use crate::domain::host::variables::HostVariables;
+use crate::domain::moment::{Moment, SECOND};
 use crate::domain::panel_address::ServerAddresses;
 use crate::domain::subscription_settings::SubscriptionSettings;
+use crate::domain::user::User;
 use crate::store::hosts::subscription_sources;
-use crate::store::{Db, StoreError, panel_addresses, settings};
+use crate::store::{Db, StoreError};
+use crate::subscription::Request;
 use crate::subscription::catalogue::Catalogue;
+use crate::subscription::client::Client;
 use crate::subscription::client_rules::ClientRules;
+use crate::subscription::shared_part::SharedPart;
 use crate::subscription::templates::Templates;
 
 /// With many wake-ups of other processes, which mostly change users, the hosts are read ten times a second at most.
@@ -50,6 +55,11 @@ impl RenderContext {
         self.revision_in(env!("CARGO_PKG_VERSION"))
     }
 
+    /// A hash of the templates, for a comparison with another process of the same version.
+    pub fn templates_digest(&self) -> String {
+        format!("{:032x}", xxh3_128(format!("{:?}", self.templates).as_bytes()))
+    }
+
     fn revision_in(&self, version: &str) -> u128 {
         // The machine's addresses are values of variables, which differ from host to host.
         xxh3_128(format!("{version} {:?} {:?}", self.derivation, self.templates).as_bytes())
@@ -71,20 +81,60 @@ pub struct Sources {
     ipv6: Option<String>,
     /// A hash of hosts, settings and addresses, the same in every process.
     pub revision: u128,
-    /// True if rendering may keep a worker busy for many milliseconds.
-    pub has_many_hosts: bool,
-    /// The same for the choice of the format.
+    /// True if the choice of the format may keep a worker busy for many milliseconds.
     pub has_many_rules: bool,
 }
 
-/// Bytes of a description of hosts and settings from which on rendering is expensive: some five hundred ordinary hosts.
-const MANY_HOSTS: usize = 1 << 20;
+/// Bytes of a user's hosts from which on rendering is expensive: some five hundred ordinary hosts.
+const MANY_HOSTS: usize = 640 << 10;
 /// Client rules, more than operators have, whose patterns may all be slow.
 const MANY_RULES: usize = 50;
 
 impl Sources {
+    /// Prepares the shared part. `stale` are the previous sources, if any: parts of them may be reused.
+    pub async fn of(shared: SharedPart, stale: Option<Arc<Self>>) -> Self {
+        let SharedPart { settings, hosts, nodes, ipv4, ipv6, owners: _ } = shared;
+        // Compiling the rules is most of the work, and they hardly ever change.
+        let rules = match stale {
+            Some(stale) if stale.settings.rules == settings.rules => stale.rules.clone(),
+            _ => {
+                let rules = settings.rules.clone();
+                let compiled = spawn_blocking(move || ClientRules::new(&rules)).await;
+                compiled.unwrap_or_else(|_| ClientRules::new(&settings.rules))
+            }
+        };
+        let description = format!("{hosts:?} {settings:?} {nodes:?} {ipv4:?} {ipv6:?}");
+        let revision = xxh3_128(description.as_bytes());
+        let has_many_rules = settings.rules.len() > MANY_RULES;
+        let catalogue = Catalogue::new(hosts).with_nodes(nodes);
+        Self { catalogue, settings, rules, ipv4, ipv6, revision, has_many_rules }
+    }
+
+    /// Everything that a rendering for this user and client depends on.
+    pub fn request<'a>(
+        &'a self,
+        context: &'a RenderContext,
+        user: &'a User,
+        user_agent: &'a str,
+        now: Moment,
+    ) -> Request<'a> {
+        Request {
+            variables: HostVariables::of(user, self.server(context), now),
+            catalogue: &self.catalogue,
+            settings: &self.settings,
+            templates: &context.templates,
+            derivation: context.derivation,
+            client: Client::of(user_agent),
+        }
+    }
+
+    /// True if rendering to this user may keep a worker busy for many milliseconds.
+    pub fn has_many_hosts(&self, user: &User) -> bool {
+        self.catalogue.is_larger_than(MANY_HOSTS, &user.service_ids)
+    }
+
     /// The panel's addresses, for hosts with `{SERVER_IP}`.
-    pub fn server<'a>(&'a self, context: &'a RenderContext) -> ServerAddresses<'a> {
+    fn server<'a>(&'a self, context: &'a RenderContext) -> ServerAddresses<'a> {
         ServerAddresses { ipv4: self.ipv4.as_deref(), ipv6: self.ipv6.as_deref() }.or(context.server())
     }
 }
@@ -105,28 +155,8 @@ impl SourceCache {
 
 /// Reads the sources. `stale` are the previous ones, if any: parts of them may be reused.
 pub async fn read(db: &Db, stale: Option<Arc<Sources>>) -> Result<Arc<Sources>, StoreError> {
-    let settings = settings::subscription(db).await?;
-    // Compiling the rules is most of the work, and they hardly ever change.
-    let rules = match stale {
-        Some(stale) if stale.settings.rules == settings.rules => stale.rules.clone(),
-        _ => {
-            let rules = settings.rules.clone();
-            let compiled = spawn_blocking(move || ClientRules::new(&rules)).await;
-            compiled.unwrap_or_else(|_| ClientRules::new(&settings.rules))
-        }
-    };
-    let hosts = subscription_sources::hosts(db).await?;
-    let nodes = subscription_sources::node_addresses(db).await?;
-    let addresses = panel_addresses::all(db).await?;
-    let of_family = |is_ipv4: bool| {
-        addresses.iter().find(|stored| stored.ip.is_ipv4() == is_ipv4).map(|stored| stored.ip.to_string())
-    };
-    let (ipv4, ipv6) = (of_family(true), of_family(false));
-    let description = format!("{hosts:?} {settings:?} {nodes:?} {ipv4:?} {ipv6:?}");
-    let revision = xxh3_128(description.as_bytes());
-    let (has_many_hosts, has_many_rules) = (description.len() > MANY_HOSTS, settings.rules.len() > MANY_RULES);
-    let catalogue = Catalogue::new(hosts).with_nodes(nodes);
-    Ok(Arc::new(Sources { catalogue, settings, rules, ipv4, ipv6, revision, has_many_hosts, has_many_rules }))
+    let shared = subscription_sources::shared_part(db).await?;
+    Ok(Arc::new(Sources::of(shared, stale).await))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::Panel;
 use super::users::{self, UserError};
 use crate::domain::admin::Admin;
-use crate::domain::ids::{NodeId, UserId};
+use crate::domain::ids::{AdminId, NodeId, UserId};
 use crate::domain::usage_series::{Series, Span, Step};
 use crate::store::StoreError;
 use crate::store::usage::series::{self, Unfolded};
@@ -45,12 +45,16 @@ pub async fn of_node(panel: &Panel, node: NodeId, span: Span) -> Result<Option<S
     Ok(hours.map(|hours| Series::new(span, Step::Hour, hours)))
 }
 
-/// The traffic of an admin's own users (for a sudo admin: of all users) on all nodes, by the hour.
-pub async fn of_all(panel: &Panel, admin: &Admin, span: Span, unfolded: Unfolded) -> Result<Series, StoreError> {
-    let hours = if admin.is_sudo {
-        series::of_all(&panel.db, span).await?
-    } else {
-        series::of_owner(&panel.db, admin.id, span, unfolded).await?
+/// The traffic of an admin's users, or of all users, on all nodes, by the hour.
+pub async fn of_all(
+    panel: &Panel,
+    owner: Option<AdminId>,
+    span: Span,
+    unfolded: Unfolded,
+) -> Result<Series, StoreError> {
+    let hours = match owner {
+        None => series::of_all(&panel.db, span).await?,
+        Some(owner) => series::of_owner(&panel.db, owner, span, unfolded).await?,
     };
     Ok(Series::new(span, Step::Hour, hours))
 }

@@ -7,8 +7,13 @@ use serde::Serialize;
 use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::SudoAdmin;
+use super::back_up;
+use super::back_up::BackUpResponse;
+use super::cluster_edges::EdgeResponse;
+use super::cluster_members::{AddressResponse, MemberResponse, iso, milliseconds};
+use super::http::auth::CurrentAdmin;
 use super::http::body::{Empty, Json};
+use super::http::by::By;
 use super::http::enum_text::EnumText;
 use super::http::enum_text::text_list_param;
 use super::http::error::ApiError;
@@ -22,12 +27,12 @@ use crate::actions::cluster;
 use crate::cluster::redis_status::RedisStatus;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::Task;
-use crate::store::clock;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::Lease;
 use crate::store::cluster::members::Member;
 use crate::store::cluster::run_history;
 use crate::store::cluster::run_history::{LastRun, RunFilter, RunRow, RunState};
+use crate::store::{clock, edges, panel_addresses};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -57,8 +62,15 @@ pub struct ClusterResponse {
     supported_round_trip_ms: Option<f64>,
     /// The leader, or null if there is none.
     leader: Option<LeaderResponse>,
+    /// The addresses that `{SERVER_IP}` and `{SERVER_IPV6}` mean in hosts without a node of their own that clients can
+    /// reach, at most one of each family. Empty: none is known, and such hosts are left out.
+    addresses: Vec<AddressResponse>,
     members: Vec<MemberResponse>,
+    /// Edges that have reported within a day.
+    edges: Vec<EdgeResponse>,
     tasks: Vec<TaskResponse>,
+    /// Null without `BACKUP_TO`.
+    back_up: Option<BackUpResponse>,
 }
 
 /// The process that holds the scheduler lease.
@@ -71,30 +83,6 @@ pub struct LeaderResponse {
     acquired_at: String,
     /// When the lease expires unless renewed.
     lease_until: String,
-}
-
-/// A live process of the cluster.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct MemberResponse {
-    instance: String,
-    host: String,
-    pid: i64,
-    worker_threads: i64,
-    cores: f64,
-    version: String,
-    started_at: String,
-    last_seen: String,
-    /// Round trip to the database in milliseconds; null on SQLite, and until it is known.
-    round_trip_ms: Option<f64>,
-    /// False if the connections for tasks and requests do not reach a database that can be written to; null if it is not
-    /// known.
-    can_work: Option<bool>,
-    /// Number of enabled nodes to which the process could open a connection; null until it is known.
-    nodes_reached: Option<u32>,
-    /// Number of enabled nodes at that time.
-    nodes_enabled: Option<u32>,
-    /// True for the leader.
-    leader: bool,
 }
 
 /// A scheduled task with its latest run.
@@ -170,16 +158,18 @@ impl Params for RunQuery {
 
 /// Returns the state of the cluster.
 ///
-/// For sudo admins. Returns the live processes, the leader, and each task with its latest run and next slot.
+/// Returns the live processes, the leader, and each task with its latest run and next slot.
 #[utoipa::path(get, path = "/api/cluster", tag = "Cluster", responses((status = 200, body = ClusterResponse)))]
 #[handler]
-async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiError> {
+async fn read(state: &State, _: CurrentAdmin) -> Result<Json<ClusterResponse>, ApiError> {
     let (db, view) = (&state.panel.db, &state.cluster);
     let now = clock::now(db).await?;
     let lease = lease::current(db, &state.panel.clock, view.boot_id(db.engine())).await?;
     let leads = |member: &Member| lease.remaining > 0 && lease.holder == Some(member.instance);
     let members = view.members.borrow().clone();
     let redis = *view.redis.borrow();
+    let addresses = panel_addresses::all(db).await?;
+    let (edges, panel_now) = (edges::all(db).await?, state.panel.clock.now());
     let mut tasks: Vec<TaskResponse> = Vec::new();
     let last_runs = run_history::last(db).await?;
     for task in Task::ALL {
@@ -200,20 +190,21 @@ async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiE
         },
         supported_round_trip_ms: view.supported_round_trip.map(milliseconds),
         leader: leader_response(&lease, now),
-        members: members.iter().map(|member| member_response(member, leads(member))).collect(),
+        addresses: addresses.into_iter().map(AddressResponse::from).collect(),
+        members: members.iter().map(|member| MemberResponse::new(member, leads(member))).collect(),
+        edges: edges.iter().map(|(edge, seen)| EdgeResponse::new(edge, *seen, panel_now)).collect(),
         tasks,
+        back_up: back_up::response(state, now).await?,
     }))
 }
 
 /// Lists runs of tasks, newest first.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/cluster/runs", tag = "Cluster", params(RunQuery, Paging),
     responses((status = 200, body = Page<RunResponse>)))]
 #[handler]
 async fn list_runs(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Query(query), paging): Inputs<Query<RunQuery>, Paging>,
 ) -> Result<Json<Page<RunResponse>>, ApiError> {
     let filter = RunFilter { task: query.task, states: query.state.iter().map(|state| state.0).collect() };
@@ -224,24 +215,33 @@ async fn list_runs(
 
 /// Requests a run of a task.
 ///
-/// For sudo admins. The leader runs the task as soon as possible. Returns the slot of the run.
+/// The leader runs the task as soon as possible. Returns the slot of the run.
 #[utoipa::path(post, path = "/api/cluster/tasks/{name}/run", tag = "Cluster", params(TaskPath),
-    responses((status = 202, body = RunRequested), (status = 404, description = "No such task")))]
+    responses((status = 202, body = RunRequested), (status = 404, description = "No such task"),
+              (status = 409, description = "Back-ups are not set up")))]
 #[handler]
-async fn run_now(state: &State, _: SudoAdmin, Path(path): Path<TaskPath>) -> Result<Response, ApiError> {
+async fn run_now(
+    By(panel): By,
+    state: &State,
+    _: CurrentAdmin,
+    Path(path): Path<TaskPath>,
+) -> Result<Response, ApiError> {
     let task = Task::from_name(&path.name).ok_or_else(|| ApiError::not_found("The task"))?;
-    let slot = cluster::run_now(&state.panel, task).await?;
+    if task == Task::BackUp && state.cluster.back_up_to.is_none() {
+        return Err(ApiError::conflict("Back-ups are not set up; set BACKUP_TO"));
+    }
+    let slot = cluster::run_now(&panel, task).await?;
     let requested = RunRequested { task: task.name(), slot: slot.utc_iso() };
     Ok(Json(requested).with_status(StatusCode::ACCEPTED).into_response())
 }
 
 /// Asks the leader to step down.
 ///
-/// For sudo admins. Another process takes over, if there is one.
+/// Another process takes over, if there is one.
 #[utoipa::path(post, path = "/api/cluster/step-down", tag = "Cluster", responses((status = 202, body = Empty)))]
 #[handler]
-async fn step_down(state: &State, _: SudoAdmin) -> Result<Response, ApiError> {
-    cluster::step_down(&state.panel).await?;
+async fn step_down(By(panel): By, _: CurrentAdmin) -> Result<Response, ApiError> {
+    cluster::step_down(&panel).await?;
     Ok(Json(Empty {}).with_status(StatusCode::ACCEPTED).into_response())
 }
 
@@ -260,25 +260,6 @@ fn leader_response(lease: &Lease, now: Moment) -> Option<LeaderResponse> {
     })
 }
 
-fn member_response(member: &Member, leader: bool) -> MemberResponse {
-    let report = member.report();
-    MemberResponse {
-        instance: member.instance.to_string(),
-        host: member.host.clone(),
-        pid: member.pid,
-        worker_threads: member.worker_threads,
-        cores: member.cores,
-        version: member.version.clone(),
-        started_at: iso(member.started_at),
-        last_seen: iso(member.last_seen),
-        round_trip_ms: report.round_trip.map(milliseconds),
-        can_work: report.can_work,
-        nodes_reached: report.nodes.map(|nodes| nodes.reached),
-        nodes_enabled: report.nodes.map(|nodes| nodes.enabled),
-        leader,
-    }
-}
-
 fn task_response(task: Task, period: i64, enabled: bool, last: Option<&LastRun>, now: Moment) -> TaskResponse {
     let next = crate::domain::schedule::Schedule { task, period: period.max(1) }.next_slot(now);
     TaskResponse {
@@ -295,14 +276,6 @@ fn task_response(task: Task, period: i64, enabled: bool, last: Option<&LastRun>,
         last_error: last.and_then(|last| last.error.clone()),
         next_slot: (period > 0).then(|| next.utc_iso()),
     }
-}
-
-fn milliseconds(micros: i64) -> f64 {
-    micros as f64 / 1_000.0
-}
-
-fn iso(micros: i64) -> String {
-    Moment::from_micros(micros).utc_iso()
 }
 
 impl From<RunRow> for RunResponse {

@@ -24,8 +24,8 @@ const NEVER: &str = "no-store";
 
 /// Adds the dashboard at `path`, which begins and ends with a slash.
 pub(super) fn routes_at(routes: Routes, path: &str) -> Routes {
-    dashboard::names().fold(routes.folder(path, get(serve_page)), |routes, name| {
-        routes.hidden(&format!("{path}{name}"), get(serve_file).without_permit())
+    dashboard::names().fold(routes.folder(path, get(serve_page).without_permit().for_everybody()), |routes, name| {
+        routes.hidden(&format!("{path}{name}"), get(serve_file).without_permit().for_everybody())
     })
 }
 

@@ -5,13 +5,14 @@ use poem::http::StatusCode;
 use poem::{IntoResponse, Response, handler};
 use utoipa::{IntoParams, OpenApi};
 
-use super::health_report::{HealthReport, Status};
+use super::health_report::{HealthReport, Part, Status};
 use super::http::body::{Empty, Json};
 use super::http::field_errors::FieldErrors;
 use super::http::loose::LooseBool;
 use super::http::query::{Params, Query};
 use super::http::routes::{Routes, get};
 use super::state::State;
+use crate::actions::copy::LocalCopy;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -39,6 +40,10 @@ pub struct ReadyQuery {
     #[deserr(default = LooseBool(false))]
     #[param(required = false, value_type = bool, default = false)]
     drain: LooseBool,
+    /// Answer 200 also while the database is away and subscriptions are served from the local copy: for a proxy's rule of `/sub/`.
+    #[deserr(default = LooseBool(false))]
+    #[param(required = false, value_type = bool, default = false)]
+    subscriptions: LooseBool,
 }
 
 impl Params for ReadyQuery {}
@@ -52,8 +57,15 @@ fn ready(state: &State, Query(query): Query<ReadyQuery>) -> Response {
     let report = state.health.report();
     let status = match report.status {
         _ if query.drain.0 && state.health.is_draining() => StatusCode::NOT_FOUND,
+        Status::Unavailable if query.subscriptions.0 && serves_subscriptions(state, &report) => StatusCode::OK,
         Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Status::Ok | Status::Degraded => StatusCode::OK,
     };
     Json(report).with_status(status).into_response()
+}
+
+/// True if the local copy stands in for a database that is away.
+fn serves_subscriptions(state: &State, report: &HealthReport) -> bool {
+    let can_serve = || state.options.copy.as_ref().is_some_and(LocalCopy::can_serve);
+    report.database == Part::Down && !state.stopping.is_cancelled() && can_serve()
 }

@@ -5,8 +5,9 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::SudoAdmin;
+use super::http::auth::CurrentAdmin;
 use super::http::body::{Empty, Json};
+use super::http::by::By;
 use super::http::enum_text::text_schema;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
@@ -105,14 +106,12 @@ pub struct AbsentQuery {
 }
 
 /// Lists inbounds.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds", tag = "Inbound", params(InboundQuery, Paging),
     responses((status = 200, body = Page<InboundResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Query(query), paging): Inputs<Query<InboundQuery>, Paging>,
 ) -> Result<Json<Page<InboundResponse>>, ApiError> {
     let db = &state.panel.db;
@@ -122,36 +121,42 @@ async fn list(
 }
 
 /// Returns an inbound.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/{id}", tag = "Inbound", params(InboundPath),
     responses((status = 200, body = InboundResponse), (status = 404, description = "No such inbound")))]
 #[handler]
-async fn read(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> Result<Json<InboundResponse>, ApiError> {
+async fn read(
+    state: &State,
+    _: CurrentAdmin,
+    Path(path): Path<InboundPath>,
+) -> Result<Json<InboundResponse>, ApiError> {
     let view = inbounds::by_id(&state.panel.db, path.id()).await?;
     Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
 /// Deletes an inbound that its node no longer reports, with its hosts.
 ///
-/// For sudo admins. The inbound is also removed from services.
+/// The inbound is also removed from services.
 #[utoipa::path(delete, path = "/api/inbounds/{id}", tag = "Inbound", params(InboundPath),
     responses((status = 200, body = Empty), (status = 404, description = "No such inbound"),
               (status = 409, description = "The node reports the inbound")))]
 #[handler]
-async fn remove(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> Result<Json<Empty>, ApiError> {
-    actions::inbounds::remove(&state.panel, path.id()).await?;
+async fn remove(By(panel): By, _: CurrentAdmin, Path(path): Path<InboundPath>) -> Result<Json<Empty>, ApiError> {
+    actions::inbounds::remove(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 
 /// Deletes all inbounds that a node no longer reports, with their hosts.
 ///
-/// For sudo admins. The inbounds are also removed from services.
+/// The inbounds are also removed from services.
 #[utoipa::path(delete, path = "/api/inbounds/absent", tag = "Inbound", params(AbsentQuery),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn remove_absent(state: &State, _: SudoAdmin, Query(query): Query<AbsentQuery>) -> Result<Json<Empty>, ApiError> {
-    actions::inbounds::remove_absent(&state.panel, NodeId(query.node_id.0)).await?;
+async fn remove_absent(
+    By(panel): By,
+    _: CurrentAdmin,
+    Query(query): Query<AbsentQuery>,
+) -> Result<Json<Empty>, ApiError> {
+    actions::inbounds::remove_absent(&panel, NodeId(query.node_id.0)).await?;
     Ok(Json(Empty {}))
 }
 

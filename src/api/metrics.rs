@@ -8,6 +8,7 @@ use super::http::auth::bearer_token;
 use super::http::client::Client;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
+use super::process_metrics;
 use super::state::State;
 
 /// The operations of this file.
@@ -37,6 +38,7 @@ fn metrics(state: &State, client: Client, request: &Request) -> Result<Response,
         None if !client.is_local() => return Err(ApiError::forbidden()),
         _ => {}
     }
+    process_metrics::measure();
     let text = state.metrics.render();
     Ok(Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }

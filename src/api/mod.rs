@@ -20,7 +20,7 @@
 //! #[handler]
 //! async fn modify(
 //!     state: &State,
-//!     SudoAdmin(by): SudoAdmin, // rights first: 401, 403
+//!     CurrentAdmin(by): CurrentAdmin, // 401; the route has checked the right of `operations.rs`: 403
 //!     Inputs(Path(path), Json(change)): Inputs<Path<ThingPath>, Json<ThingChange>>, // then all wrong fields at once: 422
 //! ) -> Result<Json<ThingResponse>, ApiError> { … } // then 404, 409
 //! ```
@@ -35,7 +35,7 @@
 //! | integers, booleans and dates in all accepted spellings | [`http::loose`] |
 //! | enums as text | [`http::enum_text`] |
 //! | paged lists | [`http::paging::Paging`], [`http::paging::Page`] |
-//! | the signed-in admin | [`http::auth::CurrentAdmin`], [`http::auth::SudoAdmin`] |
+//! | the signed-in admin | [`http::auth::CurrentAdmin`]; [`operations`] has the right that each operation needs |
 //! | the client's address, and absolute URLs | [`http::client::Client`] |
 //! | limits of a route: permits, size of the body | [`http::routes::Methods`] |
 //!
@@ -46,10 +46,19 @@ use std::sync::Arc;
 
 use poem::{Endpoint, Response};
 
+mod admin_pages;
 pub mod admins;
+mod api_tokens;
+mod audit;
+pub mod back_up;
+mod backlog;
+pub mod charts;
 pub mod cluster;
+mod cluster_edges;
+mod cluster_members;
 mod dashboard;
 pub mod docs;
+mod edge;
 pub mod events;
 pub mod health;
 pub mod health_report;
@@ -60,7 +69,13 @@ pub mod inbounds;
 mod metrics;
 pub mod nodes;
 mod notifications;
+pub mod operations;
+mod process_metrics;
+pub mod roles;
+mod saved_views;
+mod second_factor;
 pub mod services;
+mod sessions;
 pub mod settings;
 mod setup;
 pub mod state;
@@ -79,6 +94,12 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     Boundary { state, routes: routes.into_endpoint() }
 }
 
+/// The endpoint of all requests to an edge: subscriptions, probes and metrics.
+pub fn edge_routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
+    let routes = Routes::default().and(subscription::routes).and(health::routes).and(metrics::routes);
+    Boundary { state, routes: routes.into_endpoint() }
+}
+
 /// Method and path of every endpoint, for example `(GET, /api/users/:username)`.
 pub fn endpoints() -> Vec<(String, String)> {
     let routes = all_routes();
@@ -89,8 +110,14 @@ pub fn endpoints() -> Vec<(String, String)> {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(audit::routes)
+        .and(admins::owner::routes)
+        .and(admins::quota::routes)
+        .and(api_tokens::routes)
+        .and(roles::routes)
         .and(cluster::routes)
         .and(docs::routes)
+        .and(edge::routes)
         .and(events::routes)
         .and(nodes::engine_logs::routes)
         .and(nodes::engines::routes)
@@ -100,15 +127,22 @@ fn all_routes() -> Routes {
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(nodes::statistics::routes)
         .and(nodes::sync::routes)
         .and(notifications::routes)
         .and(docs::openapi::routes)
+        .and(saved_views::routes)
+        .and(second_factor::routes)
+        .and(second_factor::passkeys::routes)
         .and(services::routes)
+        .and(sessions::routes)
         .and(settings::routes)
         .and(setup::routes)
+        .and(backlog::routes)
         .and(stats::routes)
         .and(subscription::routes)
         .and(usage::routes)
+        .and(users::diagnosis::routes)
         .and(users::node_status::routes)
         .and(users::subscription::routes)
         .and(users::routes)
@@ -121,6 +155,7 @@ mod tests {
     use super::*;
     use crate::api::http::receive::USUAL;
     use crate::api::http::routes::Limits;
+    use crate::config::http::PANEL_PATHS;
 
     #[test]
     fn every_registered_route_is_in_the_openapi_document_and_no_other() {
@@ -147,6 +182,18 @@ mod tests {
         assert_eq!(document["openapi"], "3.1.0");
     }
 
+    #[test]
+    fn dashboard_can_be_at_any_path_without_a_panel_s_own_beginning() {
+        let routes = all_routes();
+        for (_, path, _) in routes.limits() {
+            let first = path.split('/').nth(1).unwrap_or_default();
+            assert!(first.is_empty() || PANEL_PATHS.contains(&first), "{path}");
+        }
+        for name in PANEL_PATHS {
+            assert!(routes.limits().iter().any(|(_, path, _)| path.split('/').nth(1) == Some(name)), "{name}");
+        }
+    }
+
     /// Method and path of the routes whose limits match.
     fn routes_with(matching: fn(&Limits) -> bool) -> Vec<String> {
         let routes = all_routes();
@@ -170,15 +217,31 @@ mod tests {
                 "GET /metrics",
                 "POST /api/admins/token",
                 "POST /api/nodes/:node_id/:backend/config/restore",
+                "POST /api/nodes/:node_id/:backend/restart",
+                "POST /api/second-factor/passkey-options",
+                "POST /api/second-factor/passkeys/:id/remove",
+                "POST /api/second-factor/recovery-codes",
+                "POST /api/second-factor/totp",
+                "POST /api/second-factor/totp/remove",
                 "POST /api/system/settings/telegram/test",
                 "PUT /api/nodes/:node_id/:backend/config",
+                "PUT /api/password",
+                "PUT /api/second-factor/totp",
             ]
         );
     }
 
     #[test]
     fn only_sign_in_and_setup_take_a_body_from_strangers_and_only_configurations_are_large() {
-        assert_eq!(routes_with(|limits| limits.before_sign_in), ["POST /api/admins/token", "POST /api/setup"]);
+        assert_eq!(
+            routes_with(|limits| limits.before_sign_in),
+            [
+                "POST /api/admins/token",
+                "POST /api/passkey-sign-in",
+                "POST /api/passkey-sign-in/options",
+                "POST /api/setup",
+            ]
+        );
         assert_eq!(routes_with(|limits| limits.body > USUAL), ["PUT /api/nodes/:node_id/:backend/config"]);
     }
 }

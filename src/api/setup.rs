@@ -1,18 +1,20 @@
 //! `POST /api/setup`: makes the first sudo admin with a one-time code.
 
 use deserr::Deserr;
-use poem::handler;
 use poem::http::StatusCode;
+use poem::{Request, handler};
 use utoipa::{OpenApi, ToSchema};
 
 use super::admins::fields::{AdminName, NewPassword};
 use super::admins::sign_in::Token;
 use super::http::body::Json;
+use super::http::by;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
 use super::http::routes::{Routes, post};
 use super::state::State;
 use crate::actions::setup::{self, SetupError};
+use crate::domain::audit::Actor;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -45,11 +47,16 @@ struct FirstAdmin {
     responses((status = 200, body = Token),
               (status = 403, description = "The code is wrong, was used or is too old, or there is an admin already")))]
 #[handler]
-async fn make_first_admin(state: &State, Json(first): Json<FirstAdmin>) -> Result<Json<Token>, ApiError> {
+async fn make_first_admin(
+    state: &State,
+    request: &Request,
+    Json(first): Json<FirstAdmin>,
+) -> Result<Json<Token>, ApiError> {
     let FirstAdmin { code, username: AdminName(name), password: NewPassword(password) } = first;
-    let admin = setup::make_first_admin(&state.panel, &code, &name, password).await?;
+    let panel = state.panel.on_behalf_of(by::origin(state, request, Actor::Panel));
+    let admin = setup::make_first_admin(&panel, &code, &name, password).await?;
     tracing::info!(admin = name, "the first sudo admin was made");
-    Ok(Json(Token::of(state, &admin).await?))
+    Ok(Json(Token::of_new_session(state, request, &admin).await?))
 }
 
 impl From<SetupError> for ApiError {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::caches::Caches;
+use crate::actions::copy::LocalCopy;
 use crate::actions::sign_in_limits::SignInLimits;
 use crate::actions::subscriptions::RenderContext;
 use crate::cluster::shared_counters::SharedCounters;
@@ -21,12 +22,14 @@ use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
 use crate::notify::TelegramApi;
 
-use super::events::EventStreams;
+use super::admin_pages::AdminPages;
+use super::charts::Charts;
 use super::health_report::Health;
 use super::http::admission::Admission;
 use super::http::byte_budget::BodyMemory;
 use super::http::error::ApiError;
 use super::http::rng::SharedRng;
+use super::http::streams::Streams;
 use super::http::token::Signer;
 use super::subscription::turns::Turns;
 
@@ -47,10 +50,14 @@ pub struct State {
     pub signer: Signer,
     /// Cached users, admins, hosts and counts, and the log of subscription fetches.
     pub caches: Caches,
+    /// The first pages of all admins.
+    pub(in crate::api) admin_pages: AdminPages,
     /// Hash of the templates and settings that subscriptions depend on and no admin can change.
     pub render_context_revision: u128,
     /// Limits wrong subscription links.
     pub misses: AttemptLimiter,
+    /// Limits wrong API tokens.
+    pub token_attempts: AttemptLimiter,
     /// Turns of expensive renderings.
     pub turns: Turns,
     /// Limits concurrent requests.
@@ -62,7 +69,11 @@ pub struct State {
     /// Limits wrong passwords.
     pub limits: SignInLimits,
     /// Streams of change events that clients follow.
-    pub event_streams: EventStreams,
+    pub event_streams: Streams,
+    /// Logs of engines that clients follow.
+    pub log_streams: Streams,
+    /// Turns of charts that read much.
+    pub charts: Charts,
     /// Cancelled when this process begins to stop: what would go on by itself ends.
     pub stopping: CancellationToken,
 }
@@ -76,12 +87,20 @@ pub struct Options {
     pub requests_at_once: usize,
     /// Settings of tokens and rate limits.
     pub auth: AuthSettings,
+    /// `AUDIT_READS`.
+    pub audit_reads: bool,
     /// True: users' hourly traffic is recorded (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub user_hours: bool,
+    /// `NOTIFY_REACHED_USAGE_PERCENT`.
+    pub usage_percent: u32,
     /// Settings of subscription links and templates.
     pub subscription: SubscriptionSettings,
     /// Templates and addresses that were read at start.
     pub render_context: RenderContext,
+    /// The local copy of what subscriptions need; `None` without one.
+    pub copy: Option<LocalCopy>,
+    /// True at an edge: there is no database, and subscriptions come from the copy alone.
+    pub copy_only: bool,
     /// Where Telegram's bots are reached, for tests of their settings.
     pub telegram: TelegramApi,
     /// Attempt counters shared by all hosts; `None` if each host counts by itself.
@@ -106,6 +125,8 @@ impl State {
         let signer = Signer::new(Secret::new(candidate));
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
+        let token_attempts =
+            AttemptLimiter::new("token", options.auth.login_attempts_per_minute, options.counters.clone());
         let rng = SharedRng::new(rng);
         Arc::new(Self {
             render_context_revision: options.render_context.revision(),
@@ -113,6 +134,7 @@ impl State {
             admission: Admission::new(options.requests_at_once),
             body_memory: BodyMemory::default(),
             caches: Caches::start(&panel, options.requests_at_once),
+            admin_pages: AdminPages::new(&panel),
             panel,
             options,
             cluster,
@@ -121,8 +143,11 @@ impl State {
             signer,
             limits,
             misses,
+            token_attempts,
             rng,
-            event_streams: EventStreams::default(),
+            event_streams: Streams::of_events(),
+            log_streams: Streams::of_logs(),
+            charts: Charts::default(),
             stopping: CancellationToken::new(),
         })
     }

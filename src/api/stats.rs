@@ -4,11 +4,12 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::http::auth::{CurrentAdmin, SudoAdmin};
+use super::http::auth::CurrentAdmin;
 use super::http::body::Json;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
 use super::state::State;
+use crate::domain::scope::{Action, Resource};
 use crate::store::{self, stats};
 
 /// The operations of this file.
@@ -54,31 +55,27 @@ pub struct UsersStats {
 }
 
 /// Counts admins.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
 #[handler]
-async fn admins(state: &State, _: SudoAdmin) -> Result<Json<AdminsStats>, ApiError> {
+async fn admins(state: &State, _: CurrentAdmin) -> Result<Json<AdminsStats>, ApiError> {
     Ok(Json(AdminsStats { total: store::access::admins::count(&state.panel.db, "").await? }))
 }
 
 /// Counts nodes by status.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/stats/nodes", tag = "System", responses((status = 200, body = NodesStats)))]
 #[handler]
-async fn nodes(state: &State, _: SudoAdmin) -> Result<Json<NodesStats>, ApiError> {
+async fn nodes(state: &State, _: CurrentAdmin) -> Result<Json<NodesStats>, ApiError> {
     let stats::NodeCounts { total, healthy, unhealthy } = stats::nodes(&state.panel.db).await?;
     Ok(Json(NodesStats { total, healthy, unhealthy }))
 }
 
 /// Counts users by state.
 ///
-/// Counts all users for sudo admins, and the own users of other admins.
+/// Counts all users, or the own ones of an admin who has the right only for these.
 #[utoipa::path(get, path = "/api/system/stats/users", tag = "System", responses((status = 200, body = UsersStats)))]
 #[handler]
 async fn users(state: &State, CurrentAdmin(by): CurrentAdmin) -> Result<Json<UsersStats>, ApiError> {
-    let owner = (!by.is_sudo).then_some(by.id);
+    let owner = by.only_own(Resource::Stats, Action::Read);
     let counts = state.caches.user_counts(owner).await?;
     let stats::UserCounts { total, active, on_hold, expired, limited, online } = counts;
     Ok(Json(UsersStats { total, active, on_hold, expired, limited, online }))

@@ -1,6 +1,6 @@
 //! The work of a panel besides requests: the lease and its tasks, the nodes, the notifications.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use super::serve_options::ServeOptions;
 use super::wiring::Wiring;
 use super::{database, notifications};
 use crate::actions::changes::Changes;
+use crate::backup::Scheduled;
 use crate::cluster::identity::Identity;
 use crate::cluster::members;
+use crate::cluster::self_report::SelfReport;
 use crate::cluster::view::ClusterView;
-use crate::cluster::wakeup::WakeupReceiver;
+use crate::cluster::wakeup::PollReceiver;
 use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::change::Changed;
@@ -27,7 +29,7 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::foundation::with_sources;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
-use crate::nodes::{self, panel_certificate, reach};
+use crate::nodes::{self, panel_certificate, reach, spool};
 use crate::scheduler::tasks::Deps;
 use crate::store::Engine;
 use crate::store::cluster::members::Member;
@@ -57,21 +59,28 @@ impl Background {
         let (db, clock, wakeup) = (&panel.db, &panel.clock, panel.changes.wakeup());
         let identity = Identity::new(settings.instance.name.clone());
         let certificate = panel_certificate::identity(db, clock.now()).await?;
-        let wakeups = as_watch(wakeup.subscribe());
-        let supervisor = Supervisor::new(clock.clone(), certificate, wakeups, seed, node_timing(settings));
+        let wakeups = as_watch(wakeup.subscribe_polling());
+        let timing = node_timing(settings, db.engine());
+        let supervisor = Supervisor::new(clock.clone(), certificate, wakeups, seed, timing);
         let crash = CrashPoint::from_environment();
         let data_dir = &settings.instance.data_dir;
         let collector =
             Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
                 .with_context(|| no_spool(data_dir))?;
-        tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
-        let following = notifications::follow_stored(panel.targets.clone(), db.clone(), wakeup.subscribe());
+        let following = notifications::follow_stored(panel.targets.clone(), db.clone(), wakeup.subscribe_polling());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(following));
         let schedules = schedules(settings);
         let cluster = settings.instance.cluster.as_str().to_owned();
-        let publishing = publish_node_status(supervisor.written_status(), panel.changes.clone());
-        tokio::spawn(stopping.clone().run_until_cancelled_owned(publishing));
-        let wakeups = as_watch(wakeup.subscribe());
+        let delivery =
+            notifications::delivery(settings, &panel.targets, clock.clone(), as_watch(wakeup.subscribe_polling()))?;
+        for (written, changed) in [
+            (supervisor.written_status(), Changed::NodeStatus),
+            (supervisor.written_reports(), Changed::Nodes),
+            (delivery.recorded(), Changed::Notifications),
+        ] {
+            let publishing = publish_each(written, panel.changes.clone(), changed);
+            tokio::spawn(stopping.clone().run_until_cancelled_owned(publishing));
+        }
         let coordination = Coordination::start(CoordinationParts {
             me: member(&identity, options, clock.now(), &schedules),
             identity: identity.clone(),
@@ -81,10 +90,11 @@ impl Background {
             redis: wiring.redis.clone(),
             wakeup: wakeup.clone(),
             supervisor: supervisor.clone(),
-            delivery: notifications::delivery(settings, &panel.targets, clock.clone(), wakeups)?,
-            deps: Arc::new(deps(settings, wiring, &collector, crash)),
+            delivery,
+            deps: Arc::new(deps(settings, wiring, &collector, crash)?),
         })?;
         let own = coordination.own.clone();
+        tokio::spawn(replay_each_minute(collector.clone(), data_dir.clone(), own.clone(), stopping.clone()));
         let reaching = reach::watch(db.clone(), reach::Pace::default(), move |nodes| own.nodes_probed(nodes));
         tokio::spawn(stopping.clone().run_until_cancelled_owned(reaching));
         let (redis, members) = (coordination.redis.clone(), coordination.members.clone());
@@ -92,7 +102,8 @@ impl Background {
             Engine::Postgres => Some(settings.lease.supported_round_trip()),
             Engine::Sqlite => None,
         };
-        let view = ClusterView { name: cluster, identity, schedules, supported_round_trip, redis, members };
+        let back_up_to = settings.backup.to.clone();
+        let view = ClusterView { name: cluster, identity, schedules, supported_round_trip, back_up_to, redis, members };
         Ok(Self { coordination, view, supervisor, collector })
     }
 
@@ -122,20 +133,25 @@ fn no_spool(data_dir: &Path) -> String {
     format!("could not open the spool in {}; check DATA_DIR", data_dir.display())
 }
 
-/// The time limits of sessions with nodes.
-fn node_timing(settings: &Settings) -> nodes::Timing {
+/// The intervals and time limits of sessions with nodes.
+fn node_timing(settings: &Settings, engine: Engine) -> nodes::Timing {
     let healing = settings.tasks.node_healing_interval;
     let usage = settings.tasks.record_user_usages.saturating_add(nodes::USAGE_LIMIT);
     nodes::Timing {
         healing: (!healing.is_zero()).then_some(healing),
         last_usage: usage.min(LONGEST_USAGE_WAIT),
-        ..nodes::Timing::default()
+        ..match engine {
+            Engine::Postgres => nodes::Timing::default(),
+            Engine::Sqlite => nodes::Timing::watched(),
+        }
     }
 }
 
-fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: CrashPoint) -> Deps {
+fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: CrashPoint) -> anyhow::Result<Deps> {
     let panel = &wiring.panel;
-    Deps {
+    let data_dir = settings.instance.data_dir.clone();
+    let back_up = Scheduled::new(&settings.backup, &settings.s3, data_dir).context("BACKUP_TO can't be used")?;
+    Ok(Deps {
         db: panel.db.clone(),
         clock: panel.clock.clone(),
         changes: panel.changes.clone(),
@@ -146,7 +162,9 @@ fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: Cras
         days_left: settings.notify.days_left,
         crash,
         hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
-    }
+        audit_retention: Some(settings.tasks.audit_retention_days).filter(|days| *days > 0),
+        back_up,
+    })
 }
 
 /// This process as the other members of the cluster see it.
@@ -168,19 +186,24 @@ fn member(identity: &Identity, options: ServeOptions, now: Moment, schedules: &[
 fn schedules(settings: &Settings) -> Vec<Schedule> {
     let every =
         |task, period: Duration| Schedule { task, period: i64::try_from(period.as_micros()).unwrap_or(i64::MAX) };
-    vec![
+    let back_up = settings.backup.to.is_some().then(|| every(Task::BackUp, settings.backup.period));
+    let always = [
         every(Task::RecordUserUsages, settings.tasks.record_user_usages),
         every(Task::ReviewUsers, settings.tasks.review_users),
         every(Task::ExpireDaysReached, settings.tasks.expire_days_reached),
         every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
+        // Counts the active users of admins with a quota, and reads no others.
+        Schedule { task: Task::ReviewAdmins, period: 30 * SECOND },
         Schedule { task: Task::SyncNodes, period: 60 * SECOND },
+        Schedule { task: Task::SealAudit, period: 60 * SECOND },
         Schedule { task: Task::Prune, period: 3_600 * SECOND },
-    ]
+    ];
+    always.into_iter().chain(back_up).collect()
 }
 
 /// Replays spooled usage replies, also of other processes of this machine: these must not wait until their process
 /// returns. Every process does so, not only the leader.
-async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
+async fn replay_each_minute(collector: Collector, data_dir: PathBuf, own: SelfReport, stopping: CancellationToken) {
     let mut minute = interval(Duration::from_secs(60));
     // Only the wait may be cancelled: a replay holds replies that are nowhere else.
     while stopping.run_until_cancelled(minute.tick()).await.is_some() {
@@ -188,18 +211,21 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
         if let Err(error) = collector.report_pending().await {
             tracing::debug!(error = with_sources(&error), "could not count the pending usage batches");
         }
+        let folder = data_dir.clone();
+        let spool = tokio::task::spawn_blocking(move || spool::in_use(&folder)).await;
+        own.spool_read(spool.ok().and_then(Result::ok));
     }
 }
 
-/// Publishes that the status of nodes changed, whenever this process has written it.
-async fn publish_node_status(mut written: watch::Receiver<()>, changes: Changes) {
+/// Publishes a change whenever background work of this process has written it.
+async fn publish_each(mut written: watch::Receiver<()>, changes: Changes, changed: Changed) {
     while written.changed().await.is_ok() {
-        changes.publish(Changed::NodeStatus);
+        changes.publish(changed);
     }
 }
 
 /// Turns wake-ups into changes of a watch channel.
-fn as_watch(mut wakeups: WakeupReceiver) -> watch::Receiver<()> {
+fn as_watch(mut wakeups: PollReceiver) -> watch::Receiver<()> {
     let (sender, receiver) = watch::channel(());
     tokio::spawn(async move {
         loop {

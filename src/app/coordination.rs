@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::redis::report_pool;
 use crate::clock::Clock;
+use crate::cluster::commit_watch;
 use crate::cluster::dedicated_connection::DedicatedConnection;
 use crate::cluster::elector::{Elector, Lead};
 use crate::cluster::identity::{Identity, task_session_name};
@@ -25,6 +26,7 @@ use crate::cluster::redis_status::{RedisMonitor, RedisStatus};
 use crate::cluster::round_trips::RoundTrips;
 use crate::cluster::self_report::SelfReport;
 use crate::cluster::standing::Standing;
+use crate::cluster::tick;
 use crate::cluster::wakeup::Wakeup;
 use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
@@ -114,6 +116,7 @@ impl Coordination {
             own: own.clone(),
             drain: drain.clone(),
         };
+        tick::begin();
         let runtime = Builder::new_current_thread().enable_all().build().context("can't start the lease's runtime")?;
         let thread = std::thread::Builder::new()
             .name("sarban-lease".to_owned())
@@ -149,6 +152,10 @@ impl LeaseThread {
                 self.monitor.clone(),
                 self.drain.clone(),
             ));
+        }
+        if let Some(commits) = db.other_commits(&self.parts.deps.clock) {
+            let watching = commit_watch::watch(commits, self.parts.wakeup.clone());
+            tokio::spawn(self.drain.clone().run_until_cancelled_owned(watching));
         }
         let redis_lock = self.redis_lock();
         let standing = Standing::default();

@@ -9,9 +9,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use crate::actions::copy::LocalCopy;
 use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
+use crate::cluster::panel_link::PanelLink;
 use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::self_report::SelfReport;
 use crate::domain::moment::SECOND;
@@ -78,16 +80,48 @@ pub(super) fn watch(
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
     tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db.clone(), own)));
+    reporting(clock, stopping.clone(), move || {
+        report(Database::of(&db), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
+    })
+}
+
+/// The health of an edge: it can work while its copy can serve, and it is degraded while no panel can be followed.
+pub(super) fn of_edge(
+    copy: LocalCopy,
+    link: Arc<PanelLink>,
+    clock: Clock,
+    stopping: CancellationToken,
+) -> (Health, Watchers) {
+    reporting(clock, stopping.clone(), move || HealthReport {
+        status: match (copy.can_serve(), link.is_away()) {
+            _ if stopping.is_cancelled() => Status::Unavailable,
+            (false, _) => Status::Unavailable,
+            (true, true) => Status::Degraded,
+            (true, false) => Status::Ok,
+        },
+        database: Part::Off,
+        database_reason: None,
+        redis: Part::Off,
+        scheduler: SchedulerRole::None,
+    })
+}
+
+/// Reports, and remembers when they were asked for.
+fn reporting(
+    clock: Clock,
+    stopping: CancellationToken,
+    report: impl Fn() -> HealthReport + Send + Sync + 'static,
+) -> (Health, Watchers) {
     let never = || Arc::new(AtomicI64::new(-ASKED_WITHIN));
     let watchers = Watchers { clock, asked: never(), asked_to_drain: never() };
-    let (seen, seen_draining, drains) = (watchers.clone(), watchers.clone(), stopping.clone());
+    let (seen, seen_draining) = (watchers.clone(), watchers.clone());
     let health = Health::new(move || {
         seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
-        report(Database::of(&db), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
+        report()
     });
     let health = health.with_draining(move || {
         seen_draining.asked_to_drain.store(seen_draining.clock.boot().micros(), Ordering::Relaxed);
-        drains.is_cancelled()
+        stopping.is_cancelled()
     });
     (health, watchers)
 }

@@ -12,9 +12,6 @@ use poem::listener::{Acceptor, TcpAcceptor, UnixAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, http::uri::Scheme};
 use rustix::net::sockopt::set_tcp_nodelay;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -25,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connections, Limits};
 use super::server::ACCEPT_BACKOFF;
+use super::server_certificate::server_config;
 use super::unix_socket;
 use crate::config::Settings;
-use crate::config::http::TlsFiles;
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -179,20 +176,6 @@ fn set_nodelay(listener: &TcpListener) -> anyhow::Result<()> {
     set_tcp_nodelay(listener, true).context("could not set TCP_NODELAY on the listening socket")
 }
 
-pub(super) fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
-    let certificates = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("UVICORN_SSL_CERTFILE: no PEM certificates in {}", files.certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| format!("UVICORN_SSL_KEYFILE: no PEM key in {}", files.key.display()))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .context("the key in UVICORN_SSL_KEYFILE does not belong to the certificate in UVICORN_SSL_CERTFILE")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 /// Accepts TLS connections after their handshake. Each handshake is a task, so that a silent client delays no other.
 /// A handshake that began before the acceptor is closed is still finished.
 pub(super) struct TlsHandshakes {
@@ -271,6 +254,8 @@ impl Acceptor for TlsHandshakes {
 
 #[cfg(test)]
 mod tests {
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
     use tokio::io::AsyncReadExt;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! What `serve` will complain of, found without starting a panel: the functions that `serve` starts with are tried one by
 //! one, and each says what it would say there.
 
-use super::{background, database, listener, redis, templates};
+use super::{background, database, listener, redis, server_certificate, templates};
 use crate::cli::{Preflight, Problems};
 use crate::clock::Clock;
 use crate::config::{Settings, file_modes};
@@ -17,7 +17,7 @@ fn files(settings: &Settings) -> Problems {
         let list = if problem.is_unused { &mut problems.refused } else { &mut problems.warnings };
         list.push(problem.sentence);
     }
-    if let Some(Err(error)) = settings.tls.as_ref().map(listener::server_config) {
+    if let Some(Err(error)) = settings.tls.as_ref().map(server_certificate::server_config) {
         problems.refuse(&error);
     }
     problems

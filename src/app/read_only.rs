@@ -43,8 +43,9 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is connected");
     let grace = settings.instance.shutdown_grace;
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
-    let accepting_ends = shutdown.accepting_ends(&watchers, &connections, grace, grace);
-    server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), accepting_ends).await;
+    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace);
+    let serving = server::serve(acceptor, connections, api::routes(state), Timeouts::default(), accepting_ends);
+    tokio::spawn(serving).await.context("the HTTP server ended")?;
     db.close().await;
     Ok(())
 }

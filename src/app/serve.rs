@@ -29,8 +29,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     warn_of(&file_modes::secure(&settings));
     let running = connected.start(&settings, options, metrics).await?;
     let stopping = running.serve().await;
-    stopping.close().await;
-    Ok(())
+    stopping.close().await
 }
 
 fn warn_of(exposed: &[Exposed]) {

@@ -45,9 +45,9 @@ impl Shutdown {
     /// Waits until the panel should accept no more connections: after proxies have seen that it is not ready. Returns when
     /// the requests in flight must have ended: `requests` after the stop was requested.
     pub(super) async fn accepting_ends(
-        &self,
-        watchers: &Watchers,
-        connections: &Connections,
+        self,
+        watchers: Watchers,
+        connections: Connections,
         grace: Duration,
         requests: Duration,
     ) -> Instant {
@@ -57,7 +57,7 @@ impl Shutdown {
             // The last connections that came in here send their requests meanwhile. Those without one are closed next.
             sleep(Watchers::longest(grace)).await;
         } else {
-            watchers.notice(connections, grace, end).await;
+            watchers.notice(&connections, grace, end).await;
         }
         end
     }

@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 
 use super::{notifications, own_address, redis, render_context};
 use crate::actions::Panel;
+use crate::actions::copy::LocalCopy;
 use crate::actions::notification_targets::LiveTargets;
 use crate::actions::panel_addresses;
+use crate::actions::subscriptions::RenderContext;
 use crate::api::health_report::Health;
 use crate::api::state::{Options, State};
 use crate::clock::Clock;
@@ -21,7 +23,8 @@ use crate::cluster::shared_sets::SharedSets;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::config::cores::Cores;
-use crate::store::Db;
+use crate::domain::panel_address::FoundAddress;
+use crate::store::{Db, Engine};
 
 /// The parts of a process that depend on its machine. A test fixes all of them.
 #[derive(Debug)]
@@ -73,21 +76,8 @@ impl Wiring {
             notifications::targets(settings, &db).await?
         };
         let found = settings.subscription.addresses(addresses);
-        let (render_context, problems) = render_context::with_addresses(settings, &found);
-        for problem in problems {
-            tracing::warn!("{}", problem.sentence);
-        }
-        let options = Options {
-            http: settings.http.clone(),
-            requests_at_once: settings.requests_at_once(cores),
-            auth: settings.auth.clone(),
-            user_hours: !settings.tasks.without_node_usage,
-            subscription: settings.subscription.clone(),
-            render_context,
-            telegram: notifications::telegram_api(settings),
-            counters,
-            sets,
-        };
+        let copy = local_copy(settings, &db, &clock);
+        let options = Options { copy, counters, sets, ..options(settings, cores, &found) };
         let panel = Panel { targets, ..Panel::new(db, clock) };
         if !settings.http.read_only {
             for warning in panel_addresses::settle(&panel, &settings.instance.name, &found).await? {
@@ -97,8 +87,64 @@ impl Wiring {
         Ok(Self { panel, redis, rng, options })
     }
 
+    /// Wires an edge, and returns its copy. `db` is an empty file in place of a database.
+    pub(super) fn of_edge(settings: &Settings, db: Db, machine: Machine) -> anyhow::Result<(Self, LocalCopy)> {
+        let Machine { clock, rng, cores, .. } = machine;
+        let max_age = settings.subscription.copy_max_age;
+        if max_age.is_zero() {
+            bail!("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more");
+        }
+        let max_age = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+        let folder = settings.subscription.copy_dir.as_ref().unwrap_or(&settings.instance.data_dir);
+        let copy = LocalCopy::new(folder, clock.clone(), max_age);
+        let options = Options { copy: Some(copy.clone()), copy_only: true, ..options(settings, cores, &[]) };
+        Ok((Self { panel: Panel::new(db, clock), redis: None, rng, options }, copy))
+    }
+
+    /// Templates and settings that subscriptions depend on.
+    pub(super) const fn render_context(&self) -> &RenderContext {
+        &self.options.render_context
+    }
+
+    /// `SUBSCRIPTION_URL_PREFIX`, without a final slash.
+    pub(super) fn url_prefix(&self) -> &str {
+        &self.options.subscription.url_prefix
+    }
+
     /// Builds the state of the API.
     pub fn api(mut self, cluster: ClusterView, health: Health, metrics: PrometheusHandle) -> Arc<State> {
         State::new(self.panel, self.options, cluster, health, metrics, &mut self.rng)
     }
+}
+
+/// The options of any process, without Redis and without a copy. `found`: addresses of this machine.
+fn options(settings: &Settings, cores: usize, found: &[FoundAddress]) -> Options {
+    let (render_context, problems) = render_context::with_addresses(settings, found);
+    for problem in problems {
+        tracing::warn!("{}", problem.sentence);
+    }
+    Options {
+        http: settings.http.clone(),
+        requests_at_once: settings.requests_at_once(cores),
+        auth: settings.auth.clone(),
+        audit_reads: settings.tasks.audit_reads,
+        user_hours: !settings.tasks.without_node_usage,
+        usage_percent: settings.notify.usage_percent,
+        subscription: settings.subscription.clone(),
+        render_context,
+        copy: None,
+        copy_only: false,
+        telegram: notifications::telegram_api(settings),
+        counters: None,
+        sets: None,
+    }
+}
+
+/// The local copy of what subscriptions need. A SQLite database is on a disk of this host already, and a read-only panel writes nothing.
+fn local_copy(settings: &Settings, db: &Db, clock: &Clock) -> Option<LocalCopy> {
+    let max_age = settings.subscription.copy_max_age;
+    let is_wanted = db.engine() == Engine::Postgres && !settings.http.read_only && !max_age.is_zero();
+    let max_age = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+    let folder = settings.subscription.copy_dir.as_ref().unwrap_or(&settings.instance.data_dir);
+    is_wanted.then(|| LocalCopy::new(folder, clock.clone(), max_age))
 }

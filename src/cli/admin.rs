@@ -3,15 +3,18 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::admin_quota::{self, QuotaCommand};
 use super::usage_error::UsageError;
 use super::{output, panel, terminal};
 use crate::actions::Panel;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
+use crate::actions::second_factor::{self, SecondFactorError};
 use crate::actions::setup;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::bytes::binary_bytes;
+use crate::domain::role::BuiltIn;
 use crate::store::access::admins::AdminUsage;
 
 /// Commands for admins.
@@ -19,14 +22,20 @@ use crate::store::access::admins::AdminUsage;
 pub enum AdminCommand {
     /// Create an admin
     Create(CreateArgs),
-    /// Change an admin's password or sudo rights
+    /// Change an admin's password, sudo rights or role
     Update(UpdateArgs),
     /// Delete an admin; the admin's users remain, without an owner
     Delete(DeleteArgs),
     /// List admins
     List(ListArgs),
+    /// Quotas of admins
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Print a link at which the first sudo admin is made in a browser; it is good once and for an hour
     SetupLink(SetupLinkArgs),
+    /// Remove the second factor of an admin who has lost it: authenticator app and recovery codes
+    #[command(name = "reset-2fa")]
+    ResetSecondFactor(ResetArgs),
     /// Create or update the sudo admin of SUDO_USERNAME and SUDO_PASSWORD, who becomes the owner of users without one
     ImportFromEnv(ImportArgs),
 }
@@ -39,6 +48,9 @@ pub struct CreateArgs {
     username: Option<String>,
     #[command(flatten)]
     sudo: SudoChoice,
+    /// Give the admin this role; `sarban role list` shows all
+    #[arg(long, conflicts_with_all = ["sudo", "no_sudo"])]
+    role: Option<String>,
 }
 
 /// Arguments of `sarban admin update`.
@@ -49,7 +61,10 @@ pub struct UpdateArgs {
     username: Option<String>,
     #[command(flatten)]
     sudo: SudoChoice,
-    /// Change the password too, when --sudo or --no-sudo is given
+    /// Give the admin this role; `sarban role list` shows all. Its sessions end
+    #[arg(long, conflicts_with_all = ["sudo", "no_sudo"])]
+    role: Option<String>,
+    /// Change the password too, when --sudo, --no-sudo or --role is given
     #[arg(long)]
     password: bool,
 }
@@ -57,6 +72,17 @@ pub struct UpdateArgs {
 /// Arguments of `sarban admin delete`.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
+    /// Name of the admin
+    #[arg(short, long)]
+    username: Option<String>,
+    /// Skip the confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Arguments of `sarban admin reset-2fa`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
     /// Name of the admin
     #[arg(short, long)]
     username: Option<String>,
@@ -122,7 +148,9 @@ pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::R
         AdminCommand::Create(args) => create(&panel, settings, args).await,
         AdminCommand::Update(args) => update(&panel, settings, args).await,
         AdminCommand::Delete(args) => delete(&panel, args).await,
+        AdminCommand::ResetSecondFactor(args) => reset_second_factor(&panel, args).await,
         AdminCommand::List(args) => list(&panel, &args).await,
+        AdminCommand::Quota(command) => admin_quota::run(&panel, command).await,
         AdminCommand::SetupLink(args) => setup_link(&panel, settings, &args).await,
         AdminCommand::ImportFromEnv(args) => import_from_env(&panel, settings, &args).await,
     };
@@ -136,21 +164,27 @@ async fn create(panel: &Panel, settings: &Settings, args: CreateArgs) -> anyhow:
     if find(panel, &username).await?.is_some() {
         anyhow::bail!("admin {username:?} already exists; change it with `sarban admin update`");
     }
-    let is_sudo = terminal::choice(args.sudo.chosen(), "Grant sudo rights (the admin may do everything)?")?;
+    let is_sudo = match &args.role {
+        Some(role) => role == BuiltIn::Owner.name(),
+        None => terminal::choice(args.sudo.chosen(), "Grant sudo rights (the admin may do everything)?")?,
+    };
     let password = terminal::new_password(settings)?;
-    admins::create(panel, NewAdmin::usual(username.as_str(), password, is_sudo)).await?;
-    Ok(output::line(format_args!("created {} {username:?}", kind(is_sudo)))?)
+    let new = NewAdmin { role: args.role, ..NewAdmin::usual(username.as_str(), password, is_sudo) };
+    let admin = admins::create(panel, Actor::Operator, new).await?;
+    Ok(output::line(format_args!("created {} {username:?}", kind(&admin)))?)
 }
 
 async fn update(panel: &Panel, settings: &Settings, args: UpdateArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
     must_exist(panel, &username).await?;
     let is_sudo = args.sudo.chosen();
-    let new_password = args.password || is_sudo.is_none() || settings.admins.password.is_some();
+    let role = args.role;
+    let keeps_password = is_sudo.is_some() || role.is_some();
+    let new_password = args.password || !keeps_password || settings.admins.password.is_some();
     let password = if new_password { Some(terminal::new_password(settings)?) } else { None };
-    let admin = change(panel, &username, AdminChange { password, is_sudo, ..AdminChange::default() }).await?;
+    let admin = change(panel, &username, AdminChange { password, is_sudo, role, ..AdminChange::default() }).await?;
     let tokens = if new_password { " and its password; earlier tokens are invalid" } else { "" };
-    Ok(output::line(format_args!("updated {} {username:?}{tokens}", kind(admin.is_sudo)))?)
+    Ok(output::line(format_args!("updated {} {username:?}{tokens}", kind(&admin)))?)
 }
 
 async fn setup_link(panel: &Panel, settings: &Settings, args: &SetupLinkArgs) -> anyhow::Result<()> {
@@ -177,13 +211,24 @@ async fn delete(panel: &Panel, args: DeleteArgs) -> anyhow::Result<()> {
     Ok(output::line(format_args!("deleted admin {username:?}"))?)
 }
 
+async fn reset_second_factor(panel: &Panel, args: ResetArgs) -> anyhow::Result<()> {
+    let username = terminal::username(args.username)?;
+    must_exist(panel, &username).await?;
+    terminal::confirm(args.yes, &format!("Remove the second factor of {username:?} and end its sessions?"))?;
+    match second_factor::reset(panel, Actor::Operator, &username).await {
+        Err(SecondFactorError::NotSetUp) => anyhow::bail!("admin {username:?} has no second factor"),
+        done => done?,
+    }
+    Ok(output::line(format_args!("removed the second factor of {username:?}; the password alone signs in now"))?)
+}
+
 async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
     let (page, _) = admins::list(panel, &args.username, args.limit, args.offset).await?;
     if args.json {
         return output::json(&page.iter().map(document).collect::<Vec<_>>());
     }
     let mut table = output::table();
-    table.set_header(["USERNAME", "SUDO", "ENABLED", "SERVICES", "USERS' TRAFFIC"]);
+    table.set_header(["USERNAME", "SUDO", "ROLE", "ENABLED", "SERVICES", "USERS' TRAFFIC"]);
     for AdminUsage { admin, users_data_usage } in &page {
         let services = match (admin.may_give_all_services(), admin.service_ids.len()) {
             (true, _) => "all".to_owned(),
@@ -193,6 +238,7 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
         table.add_row([
             output::plain(&admin.username),
             yes_or_no(admin.is_sudo),
+            output::plain(admin.role_name()),
             yes_or_no(admin.enabled),
             services,
             binary_bytes(*users_data_usage),
@@ -208,7 +254,10 @@ async fn import_from_env(panel: &Panel, settings: &Settings, args: &ImportArgs) 
         return Err(UsageError::new("SUDO_USERNAME and SUDO_PASSWORD are not both set; set both").into());
     };
     let (done, admin) = match find(panel, &username).await? {
-        None => ("created", admins::create(panel, NewAdmin::usual(username.as_str(), password, true)).await?),
+        None => (
+            "created",
+            admins::create(panel, Actor::Operator, NewAdmin::usual(username.as_str(), password, true)).await?,
+        ),
         Some(_) => {
             let question =
                 format!("Admin {username:?} already exists. Grant it sudo rights and the password of SUDO_PASSWORD?");
@@ -217,7 +266,7 @@ async fn import_from_env(panel: &Panel, settings: &Settings, args: &ImportArgs) 
         }
     };
     let adopted = admins::adopt_users(panel, &admin).await?;
-    let users = if adopted == 1 { "1 user" } else { &format!("{adopted} users") };
+    let users = output::counted(adopted, "user", "users");
     output::line(format_args!("{done} sudo admin {username:?}, and made it the owner of {users} without an owner"))?;
     Ok(output::line("remove SUDO_USERNAME and SUDO_PASSWORD from the environment now; only this command reads them")?)
 }
@@ -245,8 +294,12 @@ async fn change(panel: &Panel, username: &str, change: AdminChange) -> anyhow::R
     Ok(admins::update(panel, Actor::Operator, username, change).await?.admin)
 }
 
-const fn kind(is_sudo: bool) -> &'static str {
-    if is_sudo { "sudo admin" } else { "admin" }
+fn kind(admin: &Admin) -> String {
+    match &admin.role {
+        Some(role) => format!("admin with the role {:?}", role.name),
+        None if admin.is_sudo => "sudo admin".to_owned(),
+        None => "admin".to_owned(),
+    }
 }
 
 /// The admin as JSON, with the fields that the API has.
@@ -254,6 +307,7 @@ fn document(AdminUsage { admin, users_data_usage }: &AdminUsage) -> Value {
     json!({
         "username": admin.username,
         "is_sudo": admin.is_sudo,
+        "role": admin.role_name(),
         "enabled": admin.enabled,
         "all_services_access": admin.all_services_access,
         "modify_users_access": admin.modify_users_access,

@@ -3,11 +3,17 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::admin::AdminCommand;
+use super::audit::AuditCommand;
+use super::backup::BackupArgs;
 use super::check::CheckArgs;
+use super::edges::EdgesArgs;
 use super::export::ExportArgs;
 use super::import::ImportArgs;
 use super::plan::PlanArgs;
+use super::restore::RestoreArgs;
+use super::role::RoleCommand;
 use super::subscription::SubscriptionCommand;
+use super::token::TokenCommand;
 use super::user::UserCommand;
 
 /// The parsed command line.
@@ -30,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the panel (default)
     Serve(ServeArgs),
+    /// Run an edge: serve subscriptions from a copy that follows panels over HTTPS, without a database
+    Edge,
     /// One-shot commands.
     #[command(flatten)]
     Tool(Tool),
@@ -44,6 +52,10 @@ pub enum Tool {
     Import(ImportArgs),
     /// Write a database that Marzneshin opens (the way back)
     Export(ExportArgs),
+    /// Write a file with the whole panel, while it runs
+    Backup(BackupArgs),
+    /// Copy a back-up into this panel's empty database, of either engine, or verify it
+    Restore(RestoreArgs),
     /// Show worker, connection and memory sizing for this machine, with warnings
     Plan(PlanArgs),
     /// Check a running panel: readiness, endpoints, scheduled tasks, speed, memory
@@ -51,12 +63,23 @@ pub enum Tool {
     /// Create, update, delete and list admins
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// List users, and change their owner
+    /// Create, update, delete and list roles of admins
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Make, list, rotate and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// List users, change one or many, find out why one can't connect
     #[command(subcommand)]
     User(UserCommand),
     /// Show a user's subscription link and configurations
     #[command(subcommand)]
     Subscription(SubscriptionCommand),
+    /// Verify and export the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// List the edges that follow this panel
+    Edges(EdgesArgs),
     /// Exit with 0 if the panel on this machine is alive, else 1 (for container probes)
     Healthcheck,
     /// Print a shell completion script; for bash: `source <(sarban completions bash)`

@@ -1,4 +1,4 @@
-//! Opens the database for a command, with a single connection.
+//! Opens the database for a command.
 
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use crate::store::{Db, OpenOptions};
 /// Time limit for a connection and for a lock. Short, because a person waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// One for the work, and one to look beside it; the second is opened when it is needed.
+const CONNECTIONS: u32 = 2;
+
 /// Time limit of a statement. Commands may read everything.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -20,7 +23,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Result<Db> {
     let options = OpenOptions {
         url,
-        connections: 1,
+        connections: CONNECTIONS,
         statement_cache: settings.database.statement_cache,
         application_name: "sarban command".to_owned(),
         acquire_timeout: TIMEOUT,

@@ -51,6 +51,12 @@ pub(super) fn plain(text: &str) -> String {
     text.replace(is_steering, "\u{FFFD}")
 }
 
+/// A number with its noun: `1 seal`, `2 seals`.
+pub(super) fn counted(number: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Converts bytes to whole MiB, rounded down.
 pub(super) const fn whole_mib(bytes: u64) -> u64 {
     bytes / 1_048_576

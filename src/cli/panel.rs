@@ -8,10 +8,12 @@ use crate::clock::Clock;
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::wakeup_relay;
 use crate::config::Settings;
+use crate::domain::audit::{Actor, Origin};
 
 /// Opens the panel's database for use cases.
 pub(super) async fn open(settings: &Settings) -> anyhow::Result<Panel> {
-    Ok(Panel::new(database::open_migrated(settings).await?, Clock::real()))
+    let panel = Panel::new(database::open_migrated(settings).await?, Clock::real());
+    Ok(panel.on_behalf_of(Origin::of(Actor::Command)))
 }
 
 /// Closes the panel. If the command has changed something, the running panels are woken over Redis first; without Redis

@@ -12,19 +12,15 @@ use rand::Rng;
 use serde_json::json;
 
 use super::client_rules::{self, RulesArgs};
+use super::render_context::FindRenderContext;
 use super::{output, panel, rng, terminal, user};
 use crate::actions::Panel;
-use crate::actions::subscriptions::{self, RenderContext};
+use crate::actions::subscriptions;
 use crate::config::Settings;
-use crate::domain::host::variables::HostVariables;
 use crate::foundation::private_file;
-use crate::subscription::client::Client;
 use crate::subscription::explain::{Explanation, explain};
 use crate::subscription::headers::ascii;
-use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
-
-/// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
-pub type FindRenderContext = fn(&Settings) -> RenderContext;
+use crate::subscription::{Format, LeftOut, Rendered, formats, render};
 
 /// Commands for subscriptions.
 #[derive(Debug, Subcommand)]
@@ -121,14 +117,7 @@ async fn config(
     let user = user::find(panel, &username).await?;
     let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
-    let request = Request {
-        variables: HostVariables::of(&user, sources.server(&render_context), panel.clock.now()),
-        catalogue: &sources.catalogue,
-        settings: &sources.settings,
-        templates: &render_context.templates,
-        derivation: render_context.derivation,
-        client: Client::of(""),
-    };
+    let request = sources.request(&render_context, &user, "", panel.clock.now());
     // The argument parser accepts only known formats.
     let format = Format::from_client_type(&args.format).unwrap_or(&formats::LINKS);
     let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut rng::seeded()?);
@@ -157,16 +146,9 @@ async fn explained(
     let user = user::find(panel, &args.username).await?;
     let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
-    let request = Request {
-        variables: HostVariables::of(&user, sources.server(&render_context), panel.clock.now()),
-        catalogue: &sources.catalogue,
-        settings: &sources.settings,
-        templates: &render_context.templates,
-        derivation: render_context.derivation,
-        client: Client::of(&args.user_agent),
-    };
+    let request = sources.request(&render_context, &user, &args.user_agent, panel.clock.now());
     let format = args.format.as_deref().and_then(Format::from_client_type);
-    let Explanation { format, program, core_version, hosts } =
+    let Explanation { format, program, core_version, hosts, .. } =
         explain(format, &sources.rules, &request, &mut rng::seeded()?);
     if args.json {
         let hosts: Vec<_> = hosts

@@ -1,18 +1,22 @@
-//! `sarban user …`: lists users and changes their owner from the panel's machine, with all rights.
+//! `sarban user …`: lists users, and changes one or many, from the panel's machine, with all rights.
 
 use std::io;
 
 use clap::{Args, Subcommand};
 use rand::Rng;
+use serde_json::json;
 
+use super::operator::{explained, operator};
+use super::render_context::FindRenderContext;
+use super::user_bulk::{self, BulkArgs};
 use super::{output, panel, rng, terminal};
 use crate::actions::Panel;
+use crate::actions::subscriptions::{self, RenderContext};
 use crate::actions::users::totals::TotalCache;
-use crate::actions::users::{self, UserError};
+use crate::actions::users::{self, diagnosis};
 use crate::config::Settings;
-use crate::domain::admin::Admin;
 use crate::domain::bytes::binary_bytes;
-use crate::domain::ids::AdminId;
+use crate::domain::diagnosis::{Diagnosis, Finding};
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
 use crate::domain::user::document::UserDocument;
@@ -25,6 +29,10 @@ pub enum UserCommand {
     List(ListArgs),
     /// Change the owner of a user
     SetOwner(SetOwnerArgs),
+    /// Change many users at once: those who meet all conditions
+    Bulk(Box<BulkArgs>),
+    /// Print why a user can't connect
+    Why(WhyArgs),
 }
 
 /// Arguments of `sarban user list`.
@@ -61,11 +69,30 @@ pub struct SetOwnerArgs {
     yes: bool,
 }
 
-pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
+/// Arguments of `sarban user why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// Name of the user
+    username: String,
+    /// User-Agent of the app, such as "SFA/1.12.0"; that of the last fetch if it is not given
+    #[arg(long = "as", value_name = "USER-AGENT")]
+    user_agent: Option<String>,
+    /// Print JSON, with the findings that the API has
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(
+    command: UserCommand,
+    settings: &Settings,
+    render_context: FindRenderContext,
+) -> anyhow::Result<()> {
     let panel = panel::open(settings).await?;
     let result = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,
+        UserCommand::Bulk(args) => user_bulk::run(&panel, settings, *args).await,
+        UserCommand::Why(args) => why(&panel, &render_context(settings), args).await,
     };
     panel::close(panel, settings).await;
     result
@@ -132,32 +159,29 @@ async fn set_owner(panel: &Panel, args: SetOwnerArgs) -> anyhow::Result<()> {
     Ok(output::line(format_args!("the owner of {username:?} is now {:?}", args.owner))?)
 }
 
+async fn why(panel: &Panel, render_context: &RenderContext, args: WhyArgs) -> anyhow::Result<()> {
+    let user = find(panel, &args.username).await?;
+    let known = diagnosis::read(panel, &operator(), &user).await?;
+    let sources = subscriptions::read(&panel.db, None).await?;
+    let user_agent = args.user_agent.or_else(|| user.sub_last_user_agent.clone()).unwrap_or_default();
+    let request = sources.request(render_context, &user, &user_agent, panel.clock.now());
+    let Diagnosis { works, findings, left_off } = known.diagnosis(&sources.rules, &request, &mut rng::seeded()?);
+    if args.json {
+        return output::json(&json!({
+            "username": args.username, "user_agent": user_agent, "works": works, "findings": findings, "left_off": left_off,
+        }));
+    }
+    output::line(if works { "nothing keeps the user from connecting" } else { "the user can't connect" })?;
+    for Finding { code, severity, text, .. } in findings {
+        output::line(format_args!("{}: {} ({})", severity.word(), output::plain(&text), code.word()))?;
+    }
+    if left_off > 0 {
+        output::line(format_args!("and {left_off} more"))?;
+    }
+    Ok(())
+}
+
 /// Returns the user with this name.
 pub(super) async fn find(panel: &Panel, username: &str) -> anyhow::Result<User> {
     users::get(panel, &operator(), username).await.map_err(|error| explained(error, username, ""))
-}
-
-/// Adds the name and the next step to the error.
-fn explained(error: UserError, username: &str, owner: &str) -> anyhow::Error {
-    match error {
-        UserError::NotFound => anyhow::anyhow!("user {username:?} not found; `sarban user list` shows all users"),
-        UserError::NoSuchAdmin => anyhow::anyhow!("admin {owner:?} not found; `sarban admin list` shows all admins"),
-        other => other.into(),
-    }
-}
-
-/// The rights of a command, which are those of a sudo admin.
-const fn operator() -> Admin {
-    Admin {
-        id: AdminId(0),
-        username: String::new(),
-        is_sudo: true,
-        enabled: true,
-        all_services_access: true,
-        modify_users_access: true,
-        service_ids: Vec::new(),
-        subscription_url_prefix: String::new(),
-        password_reset_at: None,
-        created_at: Moment::from_micros(0),
-    }
 }

@@ -12,11 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::leadership::LoopHeartbeat;
 use super::lease_client::{LeaseClient, Renewal};
 use super::standing::{HandOver, Standing};
+use super::tick::tick;
 use crate::domain::moment::SECOND;
 use crate::domain::term::Term;
 
-/// Time between two checks of the reasons to end the term.
-const CHECK: Duration = Duration::from_millis(50);
 /// Time limit for the open fenced transactions of a term that is handed over.
 const OPEN_WORK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -84,12 +83,14 @@ impl LeaseRenewal<'_> {
     pub(super) async fn run(&mut self) -> TermEnd {
         let mut next = Instant::now() + self.pause();
         loop {
-            let check = Instant::now() + CHECK;
             tokio::select! {
                 biased;
                 () = self.requests.drain.cancelled() => return TermEnd::HandedOver(HandOver::Asked),
                 () = self.requests.step_down.notified() => return TermEnd::HandedOver(HandOver::Asked),
-                () = sleep_until(check.min(next)) => {}
+                () = sleep_until(next) => {}
+                // The reasons to end the term are checked at each tick. None is urgent: what the term may no longer do is
+                // refused where it would be done, by its deadline and by the fence.
+                () = tick() => {}
             }
             if let Some(end) = self.check() {
                 return end;

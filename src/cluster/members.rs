@@ -144,6 +144,8 @@ impl Membership {
             can_work: self.own.can_work(),
             nodes: nodes.reach,
             few_nodes_at: judge.few_nodes_at(),
+            spool: self.own.spool(),
+            copy: self.own.copy(),
         }
     }
 
@@ -151,7 +153,11 @@ impl Membership {
     async fn beat_database(&self) -> Result<(Moment, Vec<Member>), StoreError> {
         let now = clock::now(&self.db).await?;
         self.db.transaction("member heartbeat", async |tx| members::beat(tx, &self.me, now).await).await?;
-        Ok((now, members::live(&self.db, now).await?))
+        let (live, has_gone) = members::live_and_gone(&self.db, now).await?;
+        if has_gone {
+            self.db.transaction("forget members", async |tx| members::forget(tx, now).await).await?;
+        }
+        Ok((now, live))
     }
 
     async fn leave_database(&self) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Coordination of the processes of one cluster: lease, election, members, wake-ups, and access to Redis.
 
+pub mod commit_watch;
 pub mod dedicated_connection;
 pub mod elector;
 pub mod identity;
@@ -8,6 +9,7 @@ pub mod leadership;
 mod lease_client;
 mod lease_renewal;
 pub mod members;
+pub mod panel_link;
 pub mod panel_redis;
 pub mod recent_changes;
 pub mod redis;
@@ -19,6 +21,7 @@ pub mod self_report;
 pub mod shared_counters;
 pub mod shared_sets;
 pub mod standing;
+pub mod tick;
 pub mod view;
 pub mod wakeup;
 mod wakeup_message;

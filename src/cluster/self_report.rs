@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::copy::CopyReport;
 use crate::domain::node_reach::NodeReach;
+use crate::domain::spool_use::SpoolUse;
 use crate::foundation::lock;
 
 /// Time without an answer of the database after which this process can't do the tasks' work. Longer than a probe that fails
@@ -23,6 +25,8 @@ struct Findings {
     /// Until when the last answer over the lease's connection counts.
     lease_answers_until: Option<Instant>,
     nodes: NodeFindings,
+    spool: Option<SpoolUse>,
+    copy: Option<CopyReport>,
 }
 
 /// Result of the latest round of connections to the nodes.
@@ -50,6 +54,24 @@ impl SelfReport {
     pub fn nodes_probed(&self, reach: Option<NodeReach>) {
         let mut findings = lock(&self.0);
         findings.nodes = NodeFindings { rounds: findings.nodes.rounds + 1, reach };
+    }
+
+    /// Records what the spool of this host holds; `None`: it can't be read.
+    pub fn spool_read(&self, spool: Option<SpoolUse>) {
+        lock(&self.0).spool = spool;
+    }
+
+    pub(super) fn spool(&self) -> Option<SpoolUse> {
+        lock(&self.0).spool
+    }
+
+    /// Records the state of this host's copy of subscriptions; `None`: there is none.
+    pub fn copy_seen(&self, copy: Option<CopyReport>) {
+        lock(&self.0).copy = copy;
+    }
+
+    pub(super) fn copy(&self) -> Option<CopyReport> {
+        lock(&self.0).copy
     }
 
     pub(super) fn nodes(&self) -> NodeFindings {

@@ -21,6 +21,8 @@ pub struct ClusterView {
     pub schedules: Vec<Schedule>,
     /// Longest round trip to the database with which the lease is held, microseconds; none on SQLite.
     pub supported_round_trip: Option<i64>,
+    /// Where scheduled back-ups go; none are made without it.
+    pub back_up_to: Option<String>,
     /// Status of Redis.
     pub redis: watch::Receiver<RedisStatus>,
     /// The live members.
@@ -31,7 +33,15 @@ impl ClusterView {
     /// The view of a process without Redis and without a member list.
     pub fn alone(name: String, identity: Identity, schedules: Vec<Schedule>) -> Self {
         let redis = watch::channel(RedisStatus::Off).1;
-        Self { name, identity, schedules, supported_round_trip: None, redis, members: watch::channel(Arc::default()).1 }
+        Self {
+            name,
+            identity,
+            schedules,
+            supported_round_trip: None,
+            back_up_to: None,
+            redis,
+            members: watch::channel(Arc::default()).1,
+        }
     }
 
     /// Id of the boot that the lease's times are relative to: this host's on SQLite, empty on PostgreSQL.

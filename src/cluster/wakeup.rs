@@ -1,5 +1,5 @@
 //! The wake-up: a hint, sent after a commit, that there may be something to do, and what changed. Nothing depends on its
-//! arrival, because receivers also poll.
+//! arrival, because receivers also poll. On SQLite a look at the file tells them when to poll (`commit_watch`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +17,8 @@ pub struct Wakeup(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     counts: watch::Sender<Counts>,
+    /// Notified after commits that may have come without a wake-up.
+    commits: watch::Sender<()>,
     recent: Mutex<RecentChanges>,
     /// Changes by other processes, by kind.
     remote: [AtomicU64; Changed::ALL.len()],
@@ -34,6 +36,13 @@ struct Counts {
 pub struct WakeupReceiver {
     counts: watch::Receiver<Counts>,
     known_local: u64,
+}
+
+/// Receives wake-ups, and hints of commits that may have come without one: for receivers that would poll otherwise.
+#[derive(Clone, Debug)]
+pub struct PollReceiver {
+    wakeups: WakeupReceiver,
+    commits: watch::Receiver<()>,
 }
 
 impl Wakeup {
@@ -89,6 +98,16 @@ impl Wakeup {
         WakeupReceiver { counts, known_local }
     }
 
+    /// A receiver of every wake-up and every hint of a commit from now on.
+    pub fn subscribe_polling(&self) -> PollReceiver {
+        PollReceiver { wakeups: self.subscribe(), commits: self.0.commits.subscribe() }
+    }
+
+    /// Hints to the receivers that poll that somebody else has committed.
+    pub(super) fn notify_pollers(&self) {
+        self.0.commits.send_replace(());
+    }
+
     fn recent(&self) -> MutexGuard<'_, RecentChanges> {
         lock(&self.0.recent)
     }
@@ -111,6 +130,17 @@ impl WakeupReceiver {
         match woken {
             Ok(local) => self.known_local = local,
             Err(_) => std::future::pending::<()>().await,
+        }
+    }
+}
+
+impl PollReceiver {
+    /// Waits for a wake-up or a hint, or returns at once if there was one since the last call.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            () = self.wakeups.wait() => {}
+            // Without a sender there are no further hints.
+            Ok(()) = self.commits.changed() => {}
         }
     }
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::secret::Secret;
-use super::values::{parsed, whole};
+use super::values::{parsed, some_parsed, whole};
+use crate::domain::second_factor::passkey;
 
 /// Token lifetime, derivation of credentials, rate limits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +24,32 @@ pub struct AuthSettings {
     /// Wrong subscription links per client address; 0: no limit.
     #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000>")]
     pub subscription_misses_per_minute: u32,
+    /// The domain that passkeys are for; none: the host name of each request.
+    #[serde(default, deserialize_with = "some_parsed")]
+    pub passkey_domain: Option<PasskeyDomain>,
+}
+
+/// A domain that passkeys can be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyDomain(String);
+
+impl PasskeyDomain {
+    /// Returns the domain, in small letters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PasskeyDomain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let domain = text.to_ascii_lowercase();
+        if passkey::is_domain(&domain) {
+            return Ok(Self(domain));
+        }
+        Err("must be a domain such as panel.example.com, without https:// and port; no address".to_owned())
+    }
 }
 
 /// How a user's credentials are derived from the user's key.
@@ -57,4 +84,18 @@ pub struct AdminSettings {
     /// Password for `admin create` and `update` without a terminal.
     #[serde(rename = "sarban_admin_password")]
     pub password: Option<Secret>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domain_of_passkeys_is_a_name() {
+        let domain = |text: &str| text.parse::<PasskeyDomain>().map(|domain| domain.0);
+        assert_eq!(domain("Panel.Example.com").as_deref(), Ok("panel.example.com"));
+        for wrong in ["https://panel.example.com", "panel.example.com:8443", "192.0.2.1", ""] {
+            assert!(domain(wrong).expect_err(wrong).contains("such as panel.example.com"));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::errors::SettingError;
 use super::names::{SETTINGS, Setting, is_setting};
 use super::source::{Source, Sources, Value};
-use super::{env_file, numbers};
+use super::{env_file, old_values};
 
 /// The values of the settings that are set.
 pub(super) struct Values {
@@ -46,9 +46,10 @@ impl Values {
     }
 
     fn add(&mut self, setting: &'static Setting, mut text: String, source: Source) {
-        if let Some((number, warning)) = numbers::replaced(setting.name, &text) {
-            self.warnings.extend(warning.map(|warning| format!("{source} {warning}")));
-            text = number.to_string();
+        if let Some(instead) = old_values::instead(setting.name, &text) {
+            self.warnings.extend(instead.warning.map(|warning| format!("{source} {warning}")));
+            let Some(other) = instead.text else { return };
+            text = other;
         }
         self.set.push((setting, text));
         self.sources.insert(setting.name, source);

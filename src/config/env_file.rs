@@ -9,6 +9,7 @@ use std::path::Path;
 use super::dotenv::{self, MAX_FILE};
 use super::errors::SettingError;
 use super::names::is_setting;
+use super::old_values::OLD_SETTINGS;
 use super::source::Value;
 
 /// Reads the file. A folder of this name, which container engines make for a missing file, is no file.
@@ -53,11 +54,14 @@ pub(super) fn variables(
     for skipped in file.skipped {
         let mut lines = skipped.text.lines().zip(skipped.line..);
         if let Some(name) = lines.next().and_then(|(line, _)| setting(line)) {
-            errors.push(SettingError::new(format!(
-                ".env: line {} ({name}) is malformed; write NAME=value, or NAME='value' with both quotes and nothing but \
-                 a # comment behind them",
-                skipped.line
-            )));
+            let what = format!(".env: line {} ({name}) is malformed", skipped.line);
+            let right = "write NAME=value, or NAME='value' with both quotes and nothing but a # comment behind them";
+            // The old panel skips the line, too. With another database it would serve nobody.
+            if OLD_SETTINGS.contains(&name) && name != "SQLALCHEMY_DATABASE_URL" {
+                warnings.push(format!("{what} and not used; {right}"));
+            } else {
+                errors.push(SettingError::new(format!("{what}; {right}")));
+            }
         }
         for (name, line) in lines.filter_map(|(text, line)| Some((setting(text)?, line))) {
             warnings.push(format!(
@@ -72,6 +76,10 @@ pub(super) fn variables(
         match variable.value {
             Some(text) if text.contains(char::REPLACEMENT_CHARACTER) && is_setting(&name) => {
                 errors.push(SettingError::value(&format!("{name} (line {line} of .env)"), "must be UTF-8 text", None));
+            }
+            // python-dotenv takes the comment for the value.
+            Some(text) if text.starts_with("# ") && is_setting(&name) => {
+                warnings.push(format!(".env: line {line} ({name}) has a comment in place of a value, and is not used"));
             }
             Some(text) => {
                 values.insert(name, Value { text, line: Some(line) });
@@ -122,6 +130,21 @@ mod tests {
     }
 
     #[test]
+    fn malformed_line_of_an_old_setting_is_skipped_with_a_warning() {
+        let (values, errors, warnings) = read_text("WEBHOOK_SECRET='top secret\nDEBUG yes\nUVICORN_PORT=1\n");
+        assert_eq!((values.len(), errors), (1, vec![]));
+        assert!(
+            warnings[0].starts_with(".env: line 1 (WEBHOOK_SECRET) is malformed and not used; write"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].starts_with(".env: line 2 (DEBUG)") && !warnings.concat().contains("top"), "{warnings:?}");
+        let (_, errors, _) = read_text("SQLALCHEMY_DATABASE_URL = 'sqlite:///x' #y z'\n");
+        assert!(errors.is_empty(), "{errors:?}");
+        let (_, errors, _) = read_text("SQLALCHEMY_DATABASE_URL 'sqlite:///x'\n");
+        assert_eq!(errors.len(), 1, "another database would be served");
+    }
+
+    #[test]
     fn lines_of_unknown_names_never_matter() {
         let (values, errors, warnings) = read_text("FOO='x\nBAR\n1A=2\nnon sense\n=\nUVICORN_PORT=1\nD=\"\u{FFFD}\"\n");
         assert_eq!((errors, warnings), (vec![], vec![]));
@@ -130,13 +153,14 @@ mod tests {
 
     #[test]
     fn settings_that_a_line_leaves_unset_are_warned_of() {
-        let (values, errors, warnings) = read_text("FOO=\"x\nUVICORN_PORT=1\nBAR=\"y\"\nDEBUG\n");
+        let (values, errors, warnings) = read_text("FOO=\"x\nUVICORN_PORT=1\nBAR=\"y\"\nDEBUG\nDOCS= # no\n");
         assert!(values.is_empty() && errors.is_empty(), "{values:?} {errors:?}");
         assert_eq!(
             warnings,
             [
                 ".env: line 2 (UVICORN_PORT) is not used, because a quote that line 1 opens is closed behind it",
                 ".env: line 4 (DEBUG) has no value; write DEBUG=value, or remove it",
+                ".env: line 5 (DOCS) has a comment in place of a value, and is not used",
             ]
         );
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::errors::SettingError;
 use super::secret::Secret;
 use super::values::{elements, flag, is_url, parsed, some_whole, whole};
+use crate::domain::networks;
 
 /// Listening address, paths and access rules of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -59,6 +60,9 @@ impl HttpSettings {
     }
 }
 
+/// Beginnings of the panel's own paths.
+pub const PANEL_PATHS: [&str; 7] = ["api", "docs", "health", "metrics", "openapi.json", "redoc", "sub"];
+
 /// A path of the panel with other paths below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BasePath(String);
@@ -76,7 +80,9 @@ impl FromStr for BasePath {
     fn from_str(text: &str) -> Result<Self, String> {
         let good = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         let name = text.trim_matches('/');
-        if !text.starts_with('/') || name.is_empty() || name.contains("//") || !name.chars().all(good) {
+        let first = name.split('/').next().unwrap_or_default();
+        let is_taken = PANEL_PATHS.contains(&first);
+        if !text.starts_with('/') || name.is_empty() || is_taken || name.contains("//") || !name.chars().all(good) {
             return Err("must be a path such as /dashboard/".to_owned());
         }
         Ok(Self(format!("/{name}/")))
@@ -90,8 +96,7 @@ pub struct Networks(Vec<IpNet>);
 impl Networks {
     /// Returns true when one of the networks contains the address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contain(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        networks::contain(&self.0, address)
     }
 }
 
@@ -99,10 +104,7 @@ impl FromStr for Networks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let network = |element: &str| match element.parse::<IpAddr>() {
-            Ok(address) => Ok(IpNet::from(address.to_canonical())),
-            Err(_) => element.parse::<IpNet>().map_err(|_| element.to_owned()),
-        };
+        let network = |element: &str| networks::network(element).ok_or_else(|| element.to_owned());
         elements(text).map(network).collect::<Result<_, _>>().map(Self).map_err(|element| {
             format!("must be a list of networks such as 10.0.0.0/8,192.0.2.7,::1; not a network: {element:?}")
         })
@@ -140,7 +142,7 @@ impl FromStr for AllowedOrigins {
 pub struct TlsFiles {
     /// File with the certificate chain, in PEM.
     pub certificate: PathBuf,
-    /// File with the private key, in PEM.
+    /// File with the private key, in PEM; may be the same.
     pub key: PathBuf,
 }
 
@@ -152,16 +154,14 @@ pub(super) struct TlsVariables {
 
 impl TlsVariables {
     pub(super) fn check(self) -> Result<Option<TlsFiles>, SettingError> {
-        let lone = |set: &str, missing: &str| {
-            Err(SettingError::new(format!(
-                "{set} is set without {missing}; set both for HTTPS, neither for plain HTTP"
-            )))
-        };
         match (self.uvicorn_ssl_certfile, self.uvicorn_ssl_keyfile) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            // As uvicorn takes it: the file has both.
+            (Some(both), None) => Ok(Some(TlsFiles { certificate: both.clone(), key: both })),
             (None, None) => Ok(None),
-            (Some(_), None) => lone("UVICORN_SSL_CERTFILE", "UVICORN_SSL_KEYFILE"),
-            (None, Some(_)) => lone("UVICORN_SSL_KEYFILE", "UVICORN_SSL_CERTFILE"),
+            (None, Some(_)) => Err(SettingError::new(
+                "UVICORN_SSL_KEYFILE is set without UVICORN_SSL_CERTFILE; set both for HTTPS, neither for plain HTTP",
+            )),
         }
     }
 }
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn networks_contain_mapped_and_plain_addresses() {
-        let networks: Networks = "127.0.0.0/8, ::1,192.0.2.7".parse().expect("networks");
-        for inside in ["127.9.9.9", "::1", "192.0.2.7", "::ffff:127.0.0.1"] {
+        let networks: Networks = "127.0.0.0/8, ::1,192.0.2.7,::ffff:10.0.0.0/104".parse().expect("networks");
+        for inside in ["127.9.9.9", "::1", "192.0.2.7", "::ffff:127.0.0.1", "10.9.9.9"] {
             assert!(networks.contain(inside.parse().expect("an address")), "{inside}");
         }
         for outside in ["128.0.0.1", "::2", "192.0.2.8"] {
@@ -187,7 +187,7 @@ mod tests {
         for (text, path) in [("/dashboard", "/dashboard/"), ("/a/b//", "/a/b/")] {
             assert_eq!(text.parse::<BasePath>().expect(text).as_str(), path);
         }
-        for text in ["dashboard", "/", "/a b", "/a//b", "/{x}"] {
+        for text in ["dashboard", "/", "/a b", "/a//b", "/{x}", "/sub", "/api/x"] {
             text.parse::<BasePath>().expect_err(text);
         }
         assert_eq!("*".parse(), Ok(AllowedOrigins::Any));

@@ -1,12 +1,14 @@
 //! Settings: the environment, read once into typed sections. Only this folder reads the environment.
 
 pub mod auth;
+pub mod backup;
 mod cgroups;
 pub mod cores;
 pub mod crash_point;
 pub mod database;
 pub mod database_url;
 pub mod dotenv;
+pub mod edge;
 mod env;
 mod env_file;
 mod errors;
@@ -20,6 +22,7 @@ pub mod names;
 pub mod notify;
 mod numbers;
 pub mod old_database;
+pub mod old_values;
 mod postgres_url;
 pub mod redis;
 mod redis_url;

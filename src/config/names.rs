@@ -33,7 +33,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("UVICORN_HOST", "0.0.0.0", "address to listen on"),
     plain("UVICORN_PORT", "8000", "port to listen on"),
     plain("UVICORN_UDS", "", "Unix socket to listen on, in place of address and port"),
-    plain("UVICORN_SSL_CERTFILE", "", "certificate chain (PEM) for HTTPS; needs UVICORN_SSL_KEYFILE"),
+    plain(
+        "UVICORN_SSL_CERTFILE",
+        "",
+        "certificate chain (PEM) for HTTPS, and the key, unless UVICORN_SSL_KEYFILE is set",
+    ),
     plain("UVICORN_SSL_KEYFILE", "", "private key (PEM) for HTTPS; needs UVICORN_SSL_CERTFILE"),
     plain("DASHBOARD_PATH", "/dashboard/", "path of the dashboard"),
     plain("DOCS", "false", "serves the API documentation"),
@@ -92,11 +96,28 @@ pub const SETTINGS: &[Setting] = &[
     plain("TASKS_RESET_USER_DATA_USAGE", "3600", "seconds between two runs of the periodic resets of used traffic"),
     plain("DISABLE_RECORDING_NODE_USAGE", "false", "does not store the nodes' hourly traffic"),
     plain("USAGE_HOURLY_RETENTION_DAYS", "60", "days until hourly traffic is summed up into daily traffic; 0: never"),
+    plain("AUDIT_RETENTION_DAYS", "365", "days until entries of the audit log are deleted; 0: never"),
+    plain(
+        "AUDIT_READS",
+        "false",
+        "enters reads of users' keys and links, of nodes' configurations and of the Telegram bot's token into the audit log",
+    ),
     plain(
         "NODE_HEALING_INTERVAL_SECONDS",
         "3600",
         "a node that keeps refusing its users has its engines restarted, at most once in this time; 0: never",
     ),
+    // Back-ups.
+    plain("BACKUP_TO", "", "folder, or s3://bucket/prefix, that back-ups are written to; not set: none are scheduled"),
+    plain("BACKUP_PERIOD_HOURS", "24", "hours between two back-ups"),
+    plain("BACKUP_KEEP", "14", "back-ups that stay in BACKUP_TO; 0: all"),
+    plain("BACKUP_AGE_RECIPIENT", "", "recipients of age that back-ups are encrypted to, separated by commas"),
+    plain("BACKUP_WITH_SECRETS", "false", "back-ups have the secret that signs tokens and the key of the certificate"),
+    plain("BACKUP_S3_ENDPOINT", "", "address of the S3 server; not set: Amazon's"),
+    plain("AWS_ACCESS_KEY_ID", "", "key for back-ups in S3; not set: the role of the machine at Amazon"),
+    secret("AWS_SECRET_ACCESS_KEY", "", "secret of the key for S3"),
+    secret("AWS_SESSION_TOKEN", "", "token of a temporary key for S3"),
+    with_alias("AWS_DEFAULT_REGION", plain("AWS_REGION", "us-east-1", "region of the bucket")),
     // Sign-in and rate limits.
     plain("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440", "lifetime of an admin's token; 0: it does not expire"),
     plain("AUTH_GENERATION_ALGORITHM", "xxh128", "how credentials are derived from a user's key: xxh128 or plain"),
@@ -106,10 +127,21 @@ pub const SETTINGS: &[Setting] = &[
         "wrong passwords per client address, and per admin name from addresses that never signed in as that admin; 0: no limit",
     ),
     plain("SUBSCRIPTION_MISSES_PER_MINUTE", "60", "wrong subscription links per client address; 0: no limit"),
+    plain(
+        "PASSKEY_DOMAIN",
+        "",
+        "domain that passkeys are for, good under all names below it; not set: the host name of each request",
+    ),
     // Subscriptions.
     plain("SUBSCRIPTION_URL_PREFIX", "", "beginning of subscription links; each * becomes 16 random hex digits"),
     plain("SERVER_IP", "", "public IPv4 address of the panel, for hosts with {SERVER_IP} on nodes beside the panel"),
     plain("SERVER_IPV6", "", "public IPv6 address of the panel, for hosts with {SERVER_IPV6}"),
+    plain(
+        "SUBSCRIPTION_COPY_MAX_AGE_HOURS",
+        "72",
+        "hours without PostgreSQL for which subscriptions are served from the copy in DATA_DIR; 0: no copy",
+    ),
+    plain("SUBSCRIPTION_COPY_DIR", "", "folder of that copy, on a disk of this host; not set: DATA_DIR"),
     plain("CUSTOM_TEMPLATES_DIRECTORY", "", "folder of templates that replace the built-in ones"),
     plain("HOME_PAGE_TEMPLATE", "home/index.html", "template of the home page"),
     plain("SUBSCRIPTION_PAGE_TEMPLATE", "subscription/index.html", "template of a user's page"),
@@ -137,6 +169,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("NOTIFY_REACHED_USAGE_PERCENT", "80", "percentage of the data limit that triggers a notification"),
     plain("NOTIFY_DAYS_LEFT", "3", "days before the expiry that trigger a notification"),
+    // Edge.
+    plain("EDGE_PANELS", "", "addresses of the panels that `sarban edge` follows, separated by commas"),
+    secret("EDGE_TOKEN", "", "API token of an edge, with the scopes edge:read and edge:write"),
+    plain("EDGE_CA_FILE", "", "certificates (PEM) that the panels' are checked with; not set: the system's"),
     // Import.
     secret("SARBAN_IMPORT_FROM", "", "the old panel's database for `sarban import`, in place of --from"),
     // Log.
@@ -150,6 +186,11 @@ pub const SETTINGS: &[Setting] = &[
         secret("SARBAN_ADMIN_PASSWORD", "", "password for `sarban admin create` and `update` without a terminal"),
     ),
 ];
+
+/// Returns the value of a setting that is not set.
+pub(super) fn default_of(name: &str) -> &'static str {
+    SETTINGS.iter().find(|it| it.name == name).map_or("", |it| it.default)
+}
 
 /// Returns true for the name of a setting, its alias, and `NAME_FILE` of a secret.
 pub(super) fn is_setting(name: &str) -> bool {

@@ -9,6 +9,11 @@ use super::secret::Secret;
 use super::values::{elements, is_url, seconds, whole};
 use crate::domain::telegram_settings::TelegramSettings;
 
+/// Schemes of addresses that are called.
+pub(super) const WEB: [&str; 2] = ["http", "https"];
+/// Schemes of proxies.
+pub(super) const PROXIES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
 /// Receivers, thresholds and retries of notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct NotifySettings {
@@ -24,8 +29,8 @@ pub struct NotifySettings {
     #[serde(rename = "telegram_logger_channel_id", default, deserialize_with = "channel")]
     pub telegram_channel_id: Option<i64>,
     /// Proxy for requests to Telegram.
-    #[serde(default, deserialize_with = "proxy")]
-    pub telegram_proxy_url: Option<Secret>,
+    #[serde(rename = "telegram_proxy_url", default, deserialize_with = "proxy")]
+    pub telegram_proxy: TelegramProxy,
     /// URL that notifications are posted to.
     #[serde(rename = "webhook_address", default, deserialize_with = "webhook")]
     pub webhook_url: Option<Secret>,
@@ -43,6 +48,18 @@ pub struct NotifySettings {
     /// Days before the expiry that trigger a notification.
     #[serde(rename = "notify_days_left", deserialize_with = "whole::<_, _, 0, 3_650>")]
     pub days_left: u32,
+}
+
+/// How Telegram is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TelegramProxy {
+    /// Directly.
+    #[default]
+    None,
+    /// Through this proxy.
+    Url(Secret),
+    /// Not at all: a proxy is set that nothing can be sent through.
+    Unusable,
 }
 
 impl NotifySettings {
@@ -69,23 +86,21 @@ fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error>
     Ok(Some(id).filter(|id| *id != 0))
 }
 
-fn proxy<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Secret>, D::Error> {
-    let problem = "must be the address of a proxy such as socks5://host:1080 or http://host:8080";
-    address(value, &["http", "https", "socks4", "socks4a", "socks5", "socks5h"], problem)
+fn proxy<'de, D: Deserializer<'de>>(value: D) -> Result<TelegramProxy, D::Error> {
+    let url = String::deserialize(value)?;
+    let url = url.trim();
+    Ok(if is_url(url, &PROXIES) { TelegramProxy::Url(Secret::new(url)) } else { TelegramProxy::Unusable })
 }
 
 fn bot_api<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
     let url = String::deserialize(value)?;
-    let valid = is_url(&url, &["http", "https"]);
+    let valid = is_url(&url, &WEB);
     if valid { Ok(url) } else { Err(D::Error::custom("must be a URL such as https://api.telegram.org")) }
 }
 
 fn webhook<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Secret>, D::Error> {
-    address(value, &["http", "https"], "must be a URL such as https://host/path")
-}
-
-fn address<'de, D: Deserializer<'de>>(value: D, schemes: &[&str], problem: &str) -> Result<Option<Secret>, D::Error> {
     let url = String::deserialize(value)?;
     let url = url.trim();
-    if is_url(url, schemes) { Ok(Some(Secret::new(url))) } else { Err(D::Error::custom(problem)) }
+    let problem = "must be a URL such as https://host/path";
+    if is_url(url, &WEB) { Ok(Some(Secret::new(url))) } else { Err(D::Error::custom(problem)) }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::auth::{AdminSettings, AuthSettings};
+use super::backup::{BackupSettings, S3Settings};
 use super::database::DatabaseSettings;
+use super::edge::EdgeSettings;
 use super::env::Values;
 use super::errors::{SettingError, SettingsErrors};
 use super::http::{HttpSettings, TlsFiles, TlsVariables};
@@ -40,12 +42,18 @@ pub struct Settings {
     pub lease: LeaseTiming,
     /// The scheduler's tasks.
     pub tasks: TaskSettings,
+    /// Scheduled back-ups.
+    pub backup: BackupSettings,
+    /// How back-ups in S3 are reached.
+    pub s3: S3Settings,
     /// Sign-in, credentials and rate limits.
     pub auth: AuthSettings,
     /// Subscriptions.
     pub subscription: SubscriptionSettings,
     /// Notifications.
     pub notify: NotifySettings,
+    /// `sarban edge`.
+    pub edge: EdgeSettings,
     /// `sarban import`.
     pub import: ImportSettings,
     /// Log.
@@ -110,9 +118,12 @@ impl Settings {
         let instance = section::read(values, errors);
         let lease = section::read(values, errors).and_then(|it: LeaseVariables| checked(it.check(), errors));
         let tasks = section::read(values, errors);
+        let backup = section::read(values, errors);
+        let s3 = section::read(values, errors);
         let auth = section::read(values, errors);
         let subscription = section::read(values, errors);
         let notify = section::read(values, errors);
+        let edge = section::read(values, errors);
         let import = section::read(values, errors);
         let log = section::read(values, errors);
         let admins = section::read(values, errors);
@@ -125,9 +136,12 @@ impl Settings {
             instance: instance?,
             lease: lease?,
             tasks: tasks?,
+            backup: backup?,
+            s3: s3?,
             auth: auth?,
             subscription: subscription?,
             notify: notify?,
+            edge: edge?,
             import: import?,
             log: log?,
             admins: admins?,
@@ -221,7 +235,6 @@ mod tests {
             ("UVICORN_PORT", "70000"),
             ("UVICORN_WORKERS", "0"),
             ("UVICORN_SSL_KEYFILE", "k.pem"),
-            ("DASHBOARD_PATH", "dashboard"),
             ("DOCS", "maybe"),
             ("TRUSTED_PROXIES", "10.0.0.0/33"),
             ("CORS_ALLOWED_ORIGINS", "example"),
@@ -238,10 +251,8 @@ mod tests {
             ("TASKS_REVIEW_USERS_INTERVAL", "30s"),
             ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440.0"),
             ("AUTH_GENERATION_ALGORITHM", "md5"),
-            ("TELEGRAM_ADMIN_ID", "me"),
+            ("TELEGRAM_LOGGER_CHANNEL_ID", "me"),
             ("TELEGRAM_API_URL", "telegram"),
-            ("TELEGRAM_PROXY_URL", "proxy:1"),
-            ("WEBHOOK_ADDRESS", "ftp://h"),
             ("NOTIFY_REACHED_USAGE_PERCENT", "80%"),
             ("LOG_LEVEL", "loud"),
             ("LOG_FORMAT", "xml"),
@@ -271,10 +282,10 @@ mod tests {
             ("LEASE_RENEW_SECONDS", "5"),
             ("REDIS_CLUSTER", "true"),
             ("DATABASE_DIRECT_URL", "postgresql://h/d"),
-            ("UVICORN_SSL_CERTFILE", "c.pem"),
+            ("UVICORN_SSL_KEYFILE", "k.pem"),
         ])
         .expect_err("they do not");
-        for name in ["LEASE_RENEW_SECONDS", "REDIS_CLUSTER", "DATABASE_DIRECT_URL", "UVICORN_SSL_CERTFILE"] {
+        for name in ["LEASE_RENEW_SECONDS", "REDIS_CLUSTER", "DATABASE_DIRECT_URL", "UVICORN_SSL_KEYFILE"] {
             assert!(errors.iter().any(|error| error.starts_with(name)), "{name}: {errors:?}");
         }
     }
@@ -293,9 +304,12 @@ mod tests {
         read.extend(fields::<AuthSettings>());
         read.extend(fields::<SubscriptionSettings>());
         read.extend(fields::<NotifySettings>());
+        read.extend(fields::<EdgeSettings>());
         read.extend(fields::<ImportSettings>());
         read.extend(fields::<LogSettings>());
         read.extend(fields::<AdminSettings>());
+        read.extend(fields::<BackupSettings>());
+        read.extend(fields::<S3Settings>());
         let names: BTreeSet<String> = SETTINGS.iter().map(|it| it.name.to_lowercase()).collect();
         assert_eq!(read.len(), names.len(), "each once");
         assert_eq!(read.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), names);

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::values::hours;
 use crate::domain::panel_address::FoundAddress;
 
 /// Prefix of subscription links, and templates.
@@ -21,6 +23,12 @@ pub struct SubscriptionSettings {
     /// Public IPv6 address of the panel, for hosts with `{SERVER_IPV6}`.
     #[serde(default, deserialize_with = "some_ip::<_, Ipv6Addr>")]
     pub server_ipv6: Option<Ipv6Addr>,
+    /// Age up to which subscriptions are served from the local copy; zero: no copy.
+    #[serde(rename = "subscription_copy_max_age_hours", deserialize_with = "hours::<_, 0, 8_760>")]
+    pub copy_max_age: Duration,
+    /// Folder of the local copy; `None`: the data folder.
+    #[serde(rename = "subscription_copy_dir")]
+    pub copy_dir: Option<PathBuf>,
     /// Folder of templates that replace the built-in ones.
     #[serde(rename = "custom_templates_directory")]
     pub templates: Option<PathBuf>,

@@ -28,6 +28,12 @@ pub struct TaskSettings {
     /// Days until hourly traffic is summed up into daily traffic; 0: never.
     #[serde(deserialize_with = "whole::<_, _, 0, 36_500>")]
     pub usage_hourly_retention_days: u32,
+    /// Days until entries of the audit log are deleted; 0: never.
+    #[serde(deserialize_with = "whole::<_, _, 0, 36_500>")]
+    pub audit_retention_days: u32,
+    /// Enter reads of secrets into the audit log.
+    #[serde(deserialize_with = "flag")]
+    pub audit_reads: bool,
     /// Shortest time between two restarts of a node's engines because the node keeps refusing its users; 0: never.
     #[serde(rename = "node_healing_interval_seconds", deserialize_with = "seconds::<_, 0, 31_536_000>")]
     pub node_healing_interval: Duration,

@@ -1,6 +1,7 @@
 //! Deserializers of single values, for `deserialize_with`. Each error continues a sentence that begins with the
 //! setting's name: "must be …".
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,6 +39,14 @@ where
     whole::<D, u64, MIN, MAX>(value).map(Duration::from_secs)
 }
 
+/// Parses whole hours from `MIN` to `MAX`.
+pub(super) fn hours<'de, D, const MIN: i64, const MAX: i64>(value: D) -> Result<Duration, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    whole::<D, u64, MIN, MAX>(value).map(|hours| Duration::from_secs(hours * 3_600))
+}
+
 /// Parses seconds that may have a fraction, and returns microseconds. The caller checks the range.
 pub(super) fn fine_seconds<'de, D: Deserializer<'de>>(value: D) -> Result<i64, D::Error> {
     let seconds = String::deserialize(value)?.parse::<f64>().ok().filter(|seconds| seconds.abs() < 1e9);
@@ -69,6 +78,15 @@ where
     String::deserialize(value)?.parse().map_err(D::Error::custom)
 }
 
+/// [`parsed`] for a setting that may be missing.
+pub(super) fn some_parsed<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = String>,
+{
+    parsed(value).map(Some)
+}
+
 /// Returns the elements of a list that is separated by commas, without empty ones.
 pub(super) fn elements(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|element| !element.is_empty())
@@ -78,9 +96,23 @@ pub(super) fn elements(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn is_url(text: &str, schemes: &[&str]) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let plain = |c: char| !c.is_whitespace() && !c.is_control();
-    schemes.contains(&scheme) && !host.is_empty() && !host.starts_with(':') && text.chars().all(plain)
+    schemes.contains(&scheme)
+        && is_host(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
+        && text.chars().all(plain)
+}
+
+/// True for a name or an address, also with a port.
+fn is_host(text: &str) -> bool {
+    let (is_right, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (!name.is_empty() && !name.contains(['[', ']', '<', '>', '^', '|', '%', '\\', '"']), port)
+        }
+    };
+    let number = port.strip_prefix(':').unwrap_or(port);
+    is_right && (number.is_empty() || (number.len() < port.len() && number.parse::<u16>().is_ok()))
 }
 
 #[cfg(test)]
@@ -89,10 +121,23 @@ mod tests {
 
     #[test]
     fn only_urls_with_scheme_and_host_are_accepted() {
-        for right in ["http://h", "http://u:p@h:80/path?x", "https://[::1]:8/"] {
+        for right in ["http://h", "http://u:p@h:80/path?x", "https://[::1]:8/", "https://[::1]", "http://h:/"] {
             assert!(is_url(right, &["http", "https"]), "{right}");
         }
-        for wrong in ["h", "http://", "http://:80", "http:///path", "ftp://h", "http://a b", "http://u@"] {
+        for wrong in [
+            "h",
+            "http://",
+            "http://:80",
+            "http:///path",
+            "ftp://h",
+            "http://a b",
+            "http://u@",
+            "http://h:99999",
+            "http://h:x",
+            "http://[::g]",
+            "http://[::1]8",
+            "http://a|b",
+        ] {
             assert!(!is_url(wrong, &["http", "https"]), "{wrong}");
         }
     }

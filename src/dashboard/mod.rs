@@ -14,21 +14,8 @@ pub struct File {
     pub version: &'static str,
 }
 
-/// Names and contents of the files.
-const CONTENTS: [(&str, &[u8]); 12] = [
-    ("CodeEditor.js", include_bytes!("dist/CodeEditor.js.gz")),
-    ("HostEditor.js", include_bytes!("dist/HostEditor.js.gz")),
-    ("UserEditor.js", include_bytes!("dist/UserEditor.js.gz")),
-    ("app.css", include_bytes!("dist/app.css.gz")),
-    ("app.js", include_bytes!("dist/app.js.gz")),
-    ("aria.js", include_bytes!("dist/aria.js.gz")),
-    ("codemirror.js", include_bytes!("dist/codemirror.js.gz")),
-    ("icon.svg", include_bytes!("dist/icon.svg.gz")),
-    ("more.js", include_bytes!("dist/more.js.gz")),
-    ("rolldown-runtime.js", include_bytes!("dist/rolldown-runtime.js.gz")),
-    ("shared.js", include_bytes!("dist/shared.js.gz")),
-    ("vendor.js", include_bytes!("dist/vendor.js.gz")),
-];
+/// Names and contents of all files that the build has made.
+const CONTENTS: &[(&str, &[u8])] = &include!("dist/files.in");
 
 /// A line per file: its name and its version.
 const VERSIONS: &str = include_str!("dist/versions.txt");

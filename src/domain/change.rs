@@ -22,14 +22,20 @@ pub enum Changed {
     SubscriptionSettings,
     /// The settings of Telegram.
     TelegramSettings,
-    /// When a notification is due.
+    /// When a notification is due, or what came of its delivery.
     Notifications,
-    /// Requests to the leader: to run a task, to step down.
+    /// Requests to the leader (to run a task, to step down) and what came of them: a run that ended or failed, a new leader.
     LeaderRequests,
     /// The traffic of users and nodes, and when users were online.
     Usage,
     /// The status of nodes.
     NodeStatus,
+    /// Sessions of admins.
+    Sessions,
+    /// API tokens.
+    ApiTokens,
+    /// Roles of admins.
+    Roles,
 }
 
 /// One change: of a row, or of any rows of a kind.
@@ -45,7 +51,7 @@ pub struct Change {
 
 impl Changed {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Users,
         Self::Admins,
         Self::Services,
@@ -57,6 +63,9 @@ impl Changed {
         Self::LeaderRequests,
         Self::Usage,
         Self::NodeStatus,
+        Self::Sessions,
+        Self::ApiTokens,
+        Self::Roles,
     ];
 
     /// Name of the kind in messages between processes and in the API.
@@ -73,6 +82,9 @@ impl Changed {
             Self::LeaderRequests => "leader_requests",
             Self::Usage => "usage",
             Self::NodeStatus => "node_status",
+            Self::Sessions => "sessions",
+            Self::ApiTokens => "api_tokens",
+            Self::Roles => "roles",
         }
     }
 

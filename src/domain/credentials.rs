@@ -35,6 +35,14 @@ impl KeyDerivation {
             _ => None,
         }
     }
+
+    /// Returns the text of the setting.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Xxh128 => "xxh128",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 impl Credentials {

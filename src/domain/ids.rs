@@ -18,6 +18,8 @@ macro_rules! ids {
 ids! {
     /// Id of an admin.
     AdminId,
+    /// Id of a role.
+    RoleId,
     /// Id of a service.
     ServiceId,
     /// Id of a user; the node protocol limits it to 32 bits.

@@ -1,12 +1,13 @@
 //! An inbound: a listener of a node's engine, as the node describes it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::host::{CoreSettings, Fingerprint};
 use super::ids::{InboundId, NodeId};
 
 /// An inbound of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbound {
     /// The row.
     pub id: InboundId,

@@ -65,6 +65,16 @@ pub struct Backend {
     pub running: bool,
 }
 
+/// States that an engine does not run: the beginning of the message of its node.
+pub fn stopped_engine(engine: &str) -> String {
+    format!("the engine {engine} does not run")
+}
+
+/// True if the message of a node says that this engine does not run.
+pub fn names_stopped_engine(message: &str, engine: &str) -> bool {
+    message.contains(&stopped_engine(engine))
+}
+
 /// The default TCP port of a node.
 pub const DEFAULT_PORT: i64 = 53042;
 

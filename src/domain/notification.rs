@@ -1,6 +1,7 @@
-//! Notifications about users: the event, the destinations, and the JSON of the webhook.
+//! Notifications about users and quotas: the event, the destinations, and the JSON of the webhook.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::admin::Admin;
 use super::ids::UserId;
@@ -8,7 +9,7 @@ use super::moment::{DAY, Moment, SECOND};
 use super::user::User;
 use super::user::document::UserDocument;
 
-/// An event of a user.
+/// An event of a user, or of an admin's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
     /// An admin created the user.
@@ -33,6 +34,10 @@ pub enum Event {
     ReachedUsagePercent,
     /// The account expires within the configured number of days.
     ReachedDaysLeft,
+    /// No back-up could be made: not about a user.
+    BackUpFailed,
+    /// The use of an admin's quota reached 80 or 100 percent.
+    QuotaReached,
 }
 
 /// The channel of a notification.
@@ -92,7 +97,7 @@ pub struct Notification {
     pub event: Event,
     /// Identifies the occasion: the outbox holds at most one entry per cause and destination.
     pub cause: String,
-    /// The user; notifications about one user are delivered in order.
+    /// The user, or the negative id of an admin; notifications about one are delivered in order.
     pub user: UserId,
     /// The JSON object that the webhook receives.
     pub payload: String,
@@ -159,6 +164,20 @@ impl Notification {
         }
     }
 
+    /// The notification of a back-up that failed; one a day, because the same thing fails again.
+    pub fn of_failed_back_up(place: &str, error: &str, now: Moment) -> Self {
+        let event = Event::BackUpFailed;
+        let created_at = now.micros() as f64 / SECOND as f64;
+        let payload = json!({"created_at": created_at, "action": event.action(), "place": place, "error": error});
+        Self {
+            event,
+            cause: format!("{}:0:{}", event.action(), now.day().micros()),
+            user: UserId(0),
+            payload: payload.to_string(),
+            keep_until: now.plus(RETENTION),
+        }
+    }
+
     /// The notification with an entry that stays until `moment` at least.
     #[must_use]
     pub fn kept_until(mut self, moment: Moment) -> Self {
@@ -184,7 +203,7 @@ impl<'a> AdminDocument<'a> {
 
 impl Event {
     /// All values.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Created,
         Self::Updated,
         Self::Activated,
@@ -196,6 +215,8 @@ impl Event {
         Self::SubscriptionRevoked,
         Self::ReachedUsagePercent,
         Self::ReachedDaysLeft,
+        Self::BackUpFailed,
+        Self::QuotaReached,
     ];
 
     /// The text form in the webhook.
@@ -212,6 +233,8 @@ impl Event {
             Self::SubscriptionRevoked => "subscription_revoked",
             Self::ReachedUsagePercent => "reached_usage_percent",
             Self::ReachedDaysLeft => "reached_days_left",
+            Self::BackUpFailed => "back_up_failed",
+            Self::QuotaReached => "admin_quota_reached",
         }
     }
 
@@ -289,6 +312,8 @@ mod tests {
             subscription_url_prefix: String::new(),
             password_reset_at: None,
             created_at: Moment::from_micros(0),
+            role: None,
+            requires_second_factor: false,
         };
         let told = payload(By::Admin(&admin));
         assert_eq!(told["created_at"], json!(1_795_466_148.095_426));

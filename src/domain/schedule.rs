@@ -10,14 +10,20 @@ pub enum Task {
     RecordUserUsages,
     /// Deactivates users whose account has ended and starts on-hold users who came online.
     ReviewUsers,
+    /// Begins the periods of admins' quotas, and disables and enables users by them.
+    ReviewAdmins,
     /// Resets the used traffic of users whose period is over.
     ResetUserDataUsage,
     /// Notifies about accounts that expire within the configured days.
     ExpireDaysReached,
     /// Requests a full sync of nodes whose last one is too old.
     SyncNodes,
+    /// Chains the new entries of the audit log.
+    SealAudit,
     /// Aggregates old usage and deletes expired rows.
     Prune,
+    /// Writes a back-up.
+    BackUp,
 }
 
 /// The period of a task.
@@ -37,13 +43,16 @@ pub const MAX_ATTEMPTS: i64 = 3;
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::RecordUserUsages,
         Self::ReviewUsers,
+        Self::ReviewAdmins,
         Self::ResetUserDataUsage,
         Self::ExpireDaysReached,
         Self::SyncNodes,
+        Self::SealAudit,
         Self::Prune,
+        Self::BackUp,
     ];
 
     /// The name in the ledger, in logs and in the API.
@@ -51,10 +60,13 @@ impl Task {
         match self {
             Self::RecordUserUsages => "record_user_usages",
             Self::ReviewUsers => "review_users",
+            Self::ReviewAdmins => "review_admins",
             Self::ResetUserDataUsage => "reset_user_data_usage",
             Self::ExpireDaysReached => "expire_days_reached",
             Self::SyncNodes => "sync_nodes",
+            Self::SealAudit => "seal_audit",
             Self::Prune => "prune",
+            Self::BackUp => "back_up",
         }
     }
 
@@ -68,10 +80,14 @@ impl Task {
         match self {
             Self::RecordUserUsages => 0,
             Self::ReviewUsers => 5 * SECOND,
+            Self::ReviewAdmins => 7 * SECOND,
             Self::ResetUserDataUsage => 12 * SECOND,
             Self::ExpireDaysReached => 10 * SECOND,
             Self::SyncNodes => 14 * SECOND,
+            Self::SealAudit => 20 * SECOND,
             Self::Prune => 17 * SECOND,
+            // At 03:00 UTC each day, if the period is a day.
+            Self::BackUp => 3 * HOUR,
         }
     }
 }

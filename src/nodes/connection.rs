@@ -3,6 +3,7 @@
 //! A connection never reconnects by itself. A node holds its users in memory only, so after a broken connection nothing
 //! is known about them, and the session has to start with a full sync.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -12,6 +13,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use prost::bytes::BufMut;
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::client::Grpc;
@@ -39,7 +41,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval of HTTP/2 pings on an idle connection, and the time limit of their answers. A node that is busy with a long
 /// list may answer late, and closing its connection would break the list off.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15));
+const PINGS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15));
+/// How soon and how often the kernel asks an idle node's kernel for a sign of life, which answers however busy the node is.
+const KERNEL_PROBES: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
+/// Milliseconds without an acknowledgement of the node's kernel after which the connection is lost. With the first probe
+/// it is noticed within eleven seconds that nothing arrives any more; a network that fails for seven breaks nothing off.
+const UNACKNOWLEDGED: u32 = 8_000;
 /// Bytes of a message to the node, and of a usage reply, which is read as it arrives: the node has reset its counters, so
 /// tonic's default of 4 MiB would lose a large one.
 pub(super) const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
@@ -119,7 +126,7 @@ impl NodeConnection {
         let endpoint = endpoint(&target.address, port).ok_or_else(bad_address)?;
         let tcp = within_connect_timeout(TcpStream::connect((target.address.as_str(), port))).await?;
         let tcp = tcp.map_err(NodeError::Connect)?;
-        tcp.set_nodelay(true).map_err(NodeError::Connect)?;
+        watch_peer(&tcp).map_err(NodeError::Connect)?;
         let (transport, fingerprint): (Box<dyn Transport>, _) = match target.kind {
             ConnectionBackend::Grpcio => (Box::new(tcp), None),
             ConnectionBackend::Grpclib => {
@@ -299,7 +306,17 @@ fn refusal(outcome: &HandshakeOutcome, fingerprint: Option<Fingerprint>) -> Opti
 fn endpoint(address: &str, port: u16) -> Option<Endpoint> {
     let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
     let endpoint = Endpoint::from_shared(format!("http://{host}:{port}")).ok()?;
-    Some(endpoint.http2_keep_alive_interval(KEEP_ALIVE.0).keep_alive_timeout(KEEP_ALIVE.1).keep_alive_while_idle(true))
+    Some(endpoint.http2_keep_alive_interval(PINGS.0).keep_alive_timeout(PINGS.1).keep_alive_while_idle(true))
+}
+
+/// Has the kernel notice a peer that is gone without a word, whether bytes are on their way or not.
+fn watch_peer(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    sockopt::set_tcp_keepidle(tcp, KERNEL_PROBES.0)?;
+    sockopt::set_tcp_keepintvl(tcp, KERNEL_PROBES.1)?;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_user_timeout(tcp, UNACKNOWLEDGED)?;
+    Ok(())
 }
 
 async fn within_connect_timeout<T>(step: impl Future<Output = T>) -> Result<T, NodeError> {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::pending_changes::Tracker;
+use super::timing::AFTER_FAILURE;
 use crate::domain::ids::UserId;
 use crate::foundation::with_sources;
 use crate::store::nodes::expected_users::{self, NodeUser};
@@ -17,6 +18,8 @@ use crate::store::{Fence, FenceError, IdList, StoreError};
 
 /// Marks per page, and per statement that clears marks.
 const CHUNK: usize = 500;
+/// Time over which confirmed changes are collected into one write, at most.
+const COLLECTING: Duration = Duration::from_millis(200);
 /// A round counts as this long at most: the rest of it was waiting for the database.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
@@ -30,7 +33,7 @@ pub(super) async fn dispatch(
     stop: &CancellationToken,
 ) {
     let enqueueing = stop.run_until_cancelled(enqueue_changes(fence, tracker, wake, poll));
-    tokio::join!(enqueueing, stop.run_until_cancelled(clear_marks(fence, tracker, poll)));
+    tokio::join!(enqueueing, stop.run_until_cancelled(clear_marks(fence, tracker, poll.min(COLLECTING))));
 }
 
 /// Waits for a notification of `wake`, or returns at once if there was one since the last call.
@@ -53,9 +56,10 @@ async fn enqueue_changes(fence: &Fence, tracker: &Tracker, mut wake: watch::Rece
         // Each round reads every mark, and a slow node leaves many: so rounds take up at most half of the time, and a
         // quarter without notifications. A round that mostly waited for the database must not delay the next one much.
         let took = started.elapsed().min(LONGEST_ROUND);
+        let pause = if failing { poll.min(AFTER_FAILURE) } else { poll };
         sleep(took).await;
         tokio::select! {
-            () = sleep(poll.max(3 * took)) => {}
+            () = sleep(pause.max(3 * took)) => {}
             () = notified(&mut wake) => {}
         }
     }

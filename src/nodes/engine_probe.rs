@@ -18,6 +18,7 @@ use super::node_error::NodeError;
 use super::session::Context;
 use super::unfinished_changes;
 use crate::domain::ids::NodeId;
+use crate::domain::node::stopped_engine;
 use crate::foundation::with_sources;
 use crate::store::FenceError;
 use crate::store::nodes::engines::{self, EngineRow, ReportedConfig};
@@ -268,9 +269,10 @@ async fn read_config(connection: &NodeConnection, node: NodeId, engine: &str) ->
 
 /// Returns that an engine does not run, and why.
 fn text(engine: &str, reason: Option<&str>) -> String {
+    let stopped = stopped_engine(engine);
     match reason {
-        Some(reason) => format!("the engine {engine} does not run: {reason}"),
-        None => format!("the engine {engine} does not run; see its log, and correct or restore its configuration"),
+        Some(reason) => format!("{stopped}: {reason}"),
+        None => format!("{stopped}; see its log, and correct or restore its configuration"),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct HealthRegistry {
     in_step: Notify,
     /// Notified after the status of nodes was written.
     pub(super) written: watch::Sender<()>,
+    /// Notified after a report that differs from what the database had was written.
+    pub(super) new_report: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,7 @@ impl HealthRegistry {
             changed: Notify::new(),
             in_step: Notify::new(),
             written: watch::Sender::default(),
+            new_report: watch::Sender::default(),
         }
     }
 

@@ -195,6 +195,6 @@ async fn free_node(session: &mut Session<'_>, node: NodeId, context: &Context) -
             return Ok(row);
         }
         calls.wait().await;
-        sleep(context.timing.poll_nodes.min(HELD_POLL)).await;
+        sleep(context.timing.poll_waiting.min(HELD_POLL)).await;
     }
 }

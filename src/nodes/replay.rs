@@ -78,7 +78,10 @@ pub(super) async fn replay(db: &Db, orphan: Orphan, now: Moment) {
         }
     }
     match blocking(move || orphan.remove()).await {
-        Ok(contents) => report(&contents, replies, traffic),
+        Ok(Some(contents)) => report(&contents, replies, traffic),
+        Ok(None) => {
+            tracing::debug!("a back-up reads the spool; a replayed file of it is removed after the next replay");
+        }
         Err(error) => {
             tracing::warn!(%error, "could not remove a replayed spool file; replaying it again is harmless");
         }

@@ -16,7 +16,8 @@ use super::node_health::HealthRegistry;
 use super::pending_changes::Tracker;
 use super::running_calls::RunningCalls;
 use super::session::Context;
-use super::timing::Timing;
+
+use super::timing::{AFTER_FAILURE, Timing};
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::foundation::with_sources;
@@ -55,6 +56,12 @@ impl Supervisor {
     /// Notified whenever this process wrote the status of nodes.
     pub fn written_status(&self) -> watch::Receiver<()> {
         self.health.written.subscribe()
+    }
+
+    /// Notified whenever this process wrote a report that differs from what the database had: engines or inbounds came,
+    /// went or changed.
+    pub fn written_reports(&self) -> watch::Receiver<()> {
+        self.health.new_report.subscribe()
     }
 
     /// Keeps all nodes in step until `stop`, then ends every session and marks nodes with unconfirmed sends as dirty.
@@ -107,9 +114,10 @@ impl Supervisor {
                     }
                 }
             }
+            let pause = if failing { self.timing.poll_nodes.min(AFTER_FAILURE) } else { self.timing.poll_nodes };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = sleep(self.timing.poll_nodes) => {}
+                () = sleep(pause) => {}
                 () = notified(&mut wake) => {}
                 () = self.health.changed() => {}
             }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longest pause after a poll that failed: the notification that came with it is used up.
+pub(super) const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
 /// Intervals and time limits of the supervisor. Production uses the defaults.
 #[derive(Clone, Debug)]
 pub struct Timing {
@@ -9,6 +12,8 @@ pub struct Timing {
     pub poll_changes: Duration,
     /// Longest interval between two polls of the table of nodes.
     pub poll_nodes: Duration,
+    /// Interval between two looks at a row of a node that a session waits for.
+    pub poll_waiting: Duration,
     /// Interval between two questions whether a node's engines run, and the time after which an engine that does not run is
     /// asked about again before it counts as ended.
     pub probe_engines: (Duration, Duration),
@@ -42,6 +47,7 @@ impl Default for Timing {
         Self {
             poll_changes: Duration::from_millis(200),
             poll_nodes: Duration::from_secs(1),
+            poll_waiting: Duration::from_secs(1),
             probe_engines: (Duration::from_secs(5), Duration::from_secs(1)),
             resync: Duration::from_secs(15 * 60),
             // A node may also have to remove many users that are not in the list. A small one takes 1 ms per operation.
@@ -59,6 +65,12 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// The usual intervals and limits where commits of others are noticed and announced: polling only makes up for a commit
+    /// that was missed.
+    pub fn watched() -> Self {
+        Self { poll_changes: Duration::from_secs(5), poll_nodes: Duration::from_secs(5), ..Self::default() }
+    }
+
     /// Time limit of a call with this many operations.
     pub(super) fn limit(&self, operations: usize) -> Duration {
         scaled(self.call, operations)

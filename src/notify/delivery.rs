@@ -30,6 +30,8 @@ pub struct Delivery {
     timing: Timing,
     webhook: Option<Webhook>,
     bots: watch::Receiver<Option<Bot>>,
+    /// Notified after outcomes were recorded in the outbox.
+    recorded: watch::Sender<()>,
     /// Held for a whole term.
     leading: Arc<tokio::sync::Mutex<()>>,
 }
@@ -52,7 +54,12 @@ impl Delivery {
         webhook: Option<Webhook>,
         bots: watch::Receiver<Option<Bot>>,
     ) -> Self {
-        Self { clock, wake, timing, webhook, bots, leading: Arc::default() }
+        Self { clock, wake, timing, webhook, bots, recorded: watch::Sender::default(), leading: Arc::default() }
+    }
+
+    /// Notified whenever this process recorded outcomes in the outbox.
+    pub fn recorded(&self) -> watch::Receiver<()> {
+        self.recorded.subscribe()
     }
 
     /// Delivers until `stop`. Requests under way then have two seconds to finish and be recorded, and a hand-over waits
@@ -86,7 +93,8 @@ impl Delivery {
     }
 
     fn recorder(&self, destination: Destination, fence: &Fence) -> Recorder {
-        Recorder { destination, fence: fence.clone(), clock: self.clock.clone(), timing: self.timing }
+        let (clock, recorded) = (self.clock.clone(), self.recorded.clone());
+        Recorder { destination, fence: fence.clone(), clock, timing: self.timing, recorded }
     }
 
     /// Serves one destination until `stop`: a slow destination delays no other.

@@ -22,6 +22,17 @@ pub struct ClientError {
     reason: String,
 }
 
+/// The setting with the proxy for Telegram.
+pub(super) const PROXY_SETTING: &str = "TELEGRAM_PROXY_URL";
+
+impl ClientError {
+    /// The proxy is no address of one.
+    pub(super) fn unusable_proxy() -> Self {
+        let reason = "write the address of a proxy such as socks5://host:1080 or http://host:8080".to_owned();
+        Self { setting: PROXY_SETTING, reason }
+    }
+}
+
 /// Why a notification was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

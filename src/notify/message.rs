@@ -15,7 +15,14 @@ pub(super) fn one(entry: &OutboxEntry) -> String {
     let payload: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
     let user = &payload["user"];
     let event = Event::from_action(&entry.action);
-    let mut lines = vec![format!("{} <b>{}</b>", sign(event), headline(event)), format!("User: {}", name(user))];
+    if event == Some(Event::QuotaReached) {
+        return quota(&payload);
+    }
+    if event == Some(Event::BackUpFailed) {
+        let error = escape(payload["error"].as_str().unwrap_or("?"));
+        return format!("{} <b>{}</b>\n{}\n{error}", sign(event), headline(event), name(&payload));
+    }
+    let mut lines = vec![format!("{} <b>{}</b>", sign(event), headline(event)), format!("User: {}", name(&payload))];
     match event {
         Some(Event::Created | Event::Updated) => {
             lines.push(format!("Data: {}", limit(user)));
@@ -61,7 +68,7 @@ pub(super) fn digest(kinds: &[(String, usize)], entries: &[OutboxEntry]) -> Stri
             .take(names_of_each(kinds.len()))
             .map(|entry| {
                 let payload: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
-                name(&payload["user"])
+                name(&payload)
             })
             .collect();
         let more = count.saturating_sub(names.len());
@@ -84,6 +91,8 @@ const fn headline(event: Option<Event>) -> &'static str {
         Some(Event::SubscriptionRevoked) => "New subscription link",
         Some(Event::ReachedUsagePercent) => "Data is running out",
         Some(Event::ReachedDaysLeft) => "Account expires soon",
+        Some(Event::BackUpFailed) => "Back-up failed",
+        Some(Event::QuotaReached) => "A quota is running out",
         // An entry of a newer version.
         None => "Other event",
     }
@@ -97,13 +106,35 @@ const fn sign(event: Option<Event>) -> &'static str {
         Some(Event::Deleted) => "🗑",
         Some(Event::UsageReset) => "♻️",
         Some(Event::SubscriptionRevoked) => "🔑",
-        Some(Event::ReachedUsagePercent | Event::ReachedDaysLeft) => "⏳",
+        Some(Event::ReachedUsagePercent | Event::ReachedDaysLeft | Event::QuotaReached) => "⏳",
+        Some(Event::BackUpFailed) => "⚠️",
         Some(Event::Updated) | None => "✏️",
     }
 }
 
-fn name(user: &Value) -> String {
-    format!("<code>{}</code>", escape(user["username"].as_str().unwrap_or("?")))
+/// Renders a threshold of an admin's quota.
+fn quota(payload: &Value) -> String {
+    let kind = payload["quota"].as_str().unwrap_or_default();
+    let number = |field: &str| {
+        let number = payload[field].as_i64().unwrap_or(0);
+        if kind == "traffic" { binary_bytes(number) } else { number.to_string() }
+    };
+    let event = Some(Event::QuotaReached);
+    [
+        format!("{} <b>{}</b>", sign(event), headline(event)),
+        format!("Admin: {}", name(payload)),
+        format!("Quota: {}", escape(kind).replace('_', " ")),
+        format!("Used: {} of {} ({} %)", number("used"), number("limit"), payload["percent"]),
+    ]
+    .join("\n")
+}
+
+/// The user's name, the place of a back-up, or the beginning of an admin's name, which may be long.
+fn name(payload: &Value) -> String {
+    let of = |object: &str| payload[object]["username"].as_str();
+    let name = of("user").or_else(|| payload["place"].as_str()).or_else(|| of("admin")).unwrap_or("?");
+    let name = if payload["admin"].is_object() { name.chars().take(32).collect() } else { name.to_owned() };
+    format!("<code>{}</code>", escape(&name))
 }
 
 fn limit(user: &Value) -> String {
@@ -175,8 +206,25 @@ mod tests {
         );
         let soon = one(&entry("reached_usage_percent", &json!({"user": user})));
         assert!(soon.contains("Used: 8.38 GiB of 10 GiB"), "{soon}");
+        let failed = one(&entry("back_up_failed", &json!({"place": "/backup", "error": "disk <full>"})));
+        assert_eq!(failed, "⚠️ <b>Back-up failed</b>\n<code>/backup</code>\ndisk &lt;full&gt;");
         let stopped = one(&entry("user_deactivated", &json!({"user": user, "by": null})));
         assert!(stopped.contains("Reason: expired") && !stopped.contains("By:"), "{stopped}");
+    }
+
+    #[test]
+    fn threshold_of_a_quota_names_the_admin_and_the_use() {
+        let payload = json!({"admin": {"username": "a<b"}, "quota": "traffic", "percent": 80, "used": 858_993_459_200_i64,
+            "limit": 1_099_511_627_776_i64});
+        assert_eq!(
+            one(&entry("admin_quota_reached", &payload)),
+            "⏳ <b>A quota is running out</b>\nAdmin: <code>a&lt;b</code>\nQuota: traffic\nUsed: 800 GiB of 1 TiB (80 %)"
+        );
+        let users =
+            json!({"admin": {"username": "eve"}, "quota": "active_users", "percent": 100, "used": 5, "limit": 5});
+        assert!(one(&entry("admin_quota_reached", &users)).ends_with("Quota: active users\nUsed: 5 of 5 (100 %)"));
+        let digest = digest(&[("admin_quota_reached".to_owned(), 1)], &[entry("admin_quota_reached", &users)]);
+        assert!(digest.ends_with("<code>eve</code>"), "{digest}");
     }
 
     #[test]
@@ -194,10 +242,14 @@ mod tests {
     #[test]
     fn digest_of_all_events_fits_into_one_message() {
         let long = json!({"user": {"username": "x".repeat(32)}});
+        let admin = json!({"admin": {"username": "x".repeat(256)}});
         let (mut kinds, mut entries) = (Vec::new(), Vec::new());
         for event in Event::ALL {
             kinds.push((event.action().to_owned(), 1_000_000));
-            entries.extend((0..names_of_each(Event::ALL.len())).map(|_| entry(event.action(), &long)));
+            entries.extend(
+                (0..names_of_each(Event::ALL.len()))
+                    .map(|_| entry(event.action(), if event == Event::QuotaReached { &admin } else { &long })),
+            );
         }
         // Telegram counts characters without tags.
         let text = digest(&kinds, &entries).replace("<code>", "").replace("</code>", "");

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::http::Failure;
 use super::timing::Timing;
 use crate::clock::Clock;
@@ -41,6 +43,8 @@ pub(super) struct Recorder {
     pub(super) fence: Fence,
     pub(super) clock: Clock,
     pub(super) timing: Timing,
+    /// Notified after outcomes were recorded.
+    pub(super) recorded: watch::Sender<()>,
 }
 
 impl Outcomes {
@@ -57,6 +61,10 @@ impl Outcomes {
             Ok(()) => self.delivered.push(id),
             Err(failure) => self.failed.entry(failure.reason()).or_default().push(id),
         }
+    }
+
+    fn any(&self) -> bool {
+        self.any_delivered() || !self.failed.is_empty()
     }
 
     pub(super) const fn any_delivered(&self) -> bool {
@@ -77,6 +85,9 @@ impl Recorder {
                 "could not deliver notifications; trying again until their attempts are used up"
             );
             self.record_failed(work, ids, reason, now).await?;
+        }
+        if outcomes.any() {
+            self.recorded.send_replace(());
         }
         Ok(())
     }

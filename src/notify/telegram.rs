@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::http::{self, ClientError, Failure};
+use super::http::{self, ClientError, Failure, PROXY_SETTING};
+use crate::config::notify::TelegramProxy;
 use crate::config::secret::Secret;
 use crate::foundation::excerpt;
 
@@ -21,7 +22,7 @@ const TEST_MESSAGE: &str = "✅ <b>Test message</b>\nNotifications of the panel 
 #[derive(Clone, Debug)]
 pub struct TelegramApi {
     base: String,
-    proxy: Option<Secret>,
+    proxy: TelegramProxy,
     tests: Arc<Semaphore>,
 }
 
@@ -58,13 +59,18 @@ struct Parameters {
 
 impl TelegramApi {
     /// `base` is the address of Telegram's API, or of a server in its place.
-    pub fn new(base: String, proxy: Option<Secret>) -> Self {
+    pub fn new(base: String, proxy: TelegramProxy) -> Self {
         Self { base, proxy, tests: Arc::new(Semaphore::new(1)) }
     }
 
     /// Returns the bot with this token.
     pub fn bot(&self, token: &Secret) -> Result<Telegram, ClientError> {
-        Telegram::new(&self.base, token, self.proxy.as_ref())
+        let proxy = match &self.proxy {
+            TelegramProxy::None => None,
+            TelegramProxy::Url(url) => Some(url),
+            TelegramProxy::Unusable => return Err(ClientError::unusable_proxy()),
+        };
+        Telegram::new(&self.base, token, proxy)
     }
 
     /// Begins a test, one at a time. `None`: another one is running.
@@ -77,7 +83,7 @@ impl Telegram {
     /// `base` is the address of Telegram's API, or of a server in its place.
     pub fn new(base: &str, token: &Secret, proxy: Option<&Secret>) -> Result<Self, ClientError> {
         let address = format!("{}/bot{}/sendMessage", base.trim_end_matches('/'), token.expose());
-        Ok(Self { client: http::client(proxy.map(|url| ("TELEGRAM_PROXY_URL", url)))?, address: Secret::new(address) })
+        Ok(Self { client: http::client(proxy.map(|url| (PROXY_SETTING, url)))?, address: Secret::new(address) })
     }
 
     /// Sends a test message to each chat, all at once.

@@ -24,7 +24,7 @@ pub(super) struct WebhookDelivery {
 impl WebhookDelivery {
     /// Sends a batch of due entries. `probe`: sends one entry only, because the webhook did not answer the last time.
     pub(super) async fn round(&self, probe: bool, stop: &CancellationToken) -> Result<Round, FenceError> {
-        let Recorder { destination, fence, clock, timing } = &self.recorder;
+        let Recorder { destination, fence, clock, timing, .. } = &self.recorder;
         let work = fence.open_work()?;
         let limit = if probe { 1 } else { BATCH };
         let entries = outbox::due(fence.db(), destination, clock.now(), limit).await?;

@@ -8,27 +8,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use super::heartbeat::Heartbeat;
 use super::ledger::{Ledger, RequestKind};
 pub use super::runner::MakeFence;
 use super::runner::Runner;
 use super::tasks::Deps;
-use crate::clock::Clock;
-use crate::cluster::leadership::{Leadership, LoopHeartbeat};
-use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
+use crate::cluster::leadership::Leadership;
+use crate::cluster::tick::{TICK, tick};
+use crate::cluster::wakeup::{PollReceiver, Wakeup};
+use crate::domain::change::Changed;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{Schedule, Task};
 use crate::foundation::{FailureStreak, with_sources};
 use crate::store::clock;
 use crate::store::cluster::run_history;
 use crate::store::cluster::runs::{Run, Trigger};
-use crate::store::{Db, FenceError, StoreError};
+use crate::store::{Db, Engine, FenceError, StoreError};
 
-/// The longest pause between two passes of the loop: requests are found by polling if a wake-up is lost.
-const POLL: Duration = Duration::from_millis(200);
+/// Pause after a pass that failed, and on PostgreSQL the longest pause between two passes: requests are found by polling if a
+/// wake-up is lost.
+const POLL: Duration = TICK;
+/// The longest pause between two passes on SQLite, where a commit of somebody else is noticed and starts one.
+const POLL_WATCHED: Duration = Duration::from_secs(5);
 
 /// Dependencies of the loop; the same for every term.
 #[derive(Clone)]
@@ -75,13 +80,6 @@ struct ScheduledTask {
     last_success: Option<Moment>,
 }
 
-/// Heartbeat of the loop, with its clock.
-#[derive(Clone)]
-struct Heartbeat {
-    heartbeat: LoopHeartbeat,
-    clock: Clock,
-}
-
 /// Reason why a pass failed.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
@@ -124,6 +122,8 @@ impl Driver {
             failures: Arc::default(),
         };
         if let Some(tasks) = self.settle(&runner, &heartbeat).await {
+            // Another process leads now.
+            self.deps.changes.publish(Changed::LeaderRequests);
             let (runs, failures) = (JoinSet::new(), FailureStreak::default());
             TermLoop { driver: self, runner, heartbeat, tasks, runs, failures }.run().await;
         }
@@ -159,7 +159,7 @@ impl Driver {
 impl TermLoop {
     async fn run(mut self) {
         let stop = self.runner.leadership.stop.clone();
-        let mut wakeups = self.driver.wakeup.subscribe();
+        let mut wakeups = self.driver.wakeup.subscribe_polling();
         while !stop.is_cancelled() {
             self.heartbeat.beat();
             self.collect_ended_runs();
@@ -185,7 +185,7 @@ impl TermLoop {
             };
             self.heartbeat.beat();
             self.driver.deps.crash.pass_loop().await;
-            stop.run_until_cancelled(pause_or_wakeup(pause, &mut wakeups)).await;
+            stop.run_until_cancelled(self.pause(pause, &mut wakeups)).await;
         }
         // Runs end by themselves, because their next fenced transaction is refused. Their rows stay `running`, and the next
         // leader repeats them.
@@ -196,14 +196,31 @@ impl TermLoop {
         }
     }
 
+    /// Waits for the time of the next pass, for a wake-up, or for the end of a run. The heartbeat goes on meanwhile.
+    async fn pause(&mut self, pause: Duration, wakeups: &mut PollReceiver) {
+        let Self { heartbeat, runs, tasks, .. } = self;
+        // Also by the clock that slots are computed from: this one may be set, and timers stand still in suspend.
+        let until = heartbeat.clock.now().plus(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX));
+        let clock = heartbeat.clock.clone();
+        let late = async {
+            while clock.now() < until {
+                tick().await;
+            }
+        };
+        let waiting = async {
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = late => {}
+                () = wakeups.wait() => {}
+                Some(ended) = runs.join_next() => collect(tasks, ended),
+            }
+        };
+        heartbeat.beat_during(waiting).await;
+    }
+
     fn collect_ended_runs(&mut self) {
         while let Some(ended) = self.runs.try_join_next() {
-            let Ok(ended) = ended else { continue };
-            for task in self.tasks.iter_mut().filter(|task| task.schedule.task == ended) {
-                task.running = false;
-                // To be read from the ledger again.
-                task.last_success = None;
-            }
+            collect(&mut self.tasks, ended);
         }
     }
 
@@ -243,7 +260,10 @@ impl TermLoop {
         let missed: Vec<(Task, Moment)> =
             self.tasks.iter().filter(|task| is_due(task)).flat_map(|task| task.missed_slots(now)).collect();
         self.runner.ledger.coalesce(&missed, now).await?;
-        let mut pause = POLL;
+        let mut pause = match self.driver.db.engine() {
+            Engine::Postgres => POLL,
+            Engine::Sqlite => POLL_WATCHED,
+        };
         for task in &mut self.tasks {
             pause = pause.min(task.until_next_slot(now) + Duration::from_millis(1));
             if !is_due(task) {
@@ -302,31 +322,16 @@ impl ScheduledTask {
     }
 }
 
-impl Heartbeat {
-    fn beat(&self) {
-        self.heartbeat.beat(self.clock.boot());
-    }
-
-    /// Waits for `answer`, beating meanwhile.
-    async fn beat_during<T>(&self, answer: impl Future<Output = T>) -> T {
-        tokio::pin!(answer);
-        loop {
-            self.beat();
-            tokio::select! {
-                answer = &mut answer => return answer,
-                () = sleep(POLL) => {}
-            }
-        }
-    }
-}
-
 fn success_age(task: Task) -> metrics::Gauge {
     metrics::gauge!("scheduler_last_success_age_seconds", "task" => task.name())
 }
 
-async fn pause_or_wakeup(pause: Duration, wakeups: &mut WakeupReceiver) {
-    tokio::select! {
-        () = sleep(pause) => {}
-        () = wakeups.wait() => {}
+/// Records that a run has ended.
+fn collect(tasks: &mut [ScheduledTask], ended: Result<Task, JoinError>) {
+    let Ok(ended) = ended else { return };
+    for task in tasks.iter_mut().filter(|task| task.schedule.task == ended) {
+        task.running = false;
+        // To be read from the ledger again.
+        task.last_success = None;
     }
 }

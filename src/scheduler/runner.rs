@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::ledger::Ledger;
 use super::tasks::{self, Context, Deps, TaskError};
 use crate::cluster::leadership::Leadership;
+use crate::domain::change::Changed;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
 use crate::foundation::{FailureStreak, chain, lock, with_sources};
@@ -60,6 +61,10 @@ impl Runner {
                 Err(error) => Outcome::Failed(chain(&error)),
             };
             self.until_written(|| self.ledger.finish(run, &outcome)).await?;
+            // What came of a request, and failures, are announced; other runs are too many.
+            if request.is_some() || matches!(outcome, Outcome::Failed(_)) {
+                self.deps.changes.publish(Changed::LeaderRequests);
+            }
             let Outcome::Failed(error) = outcome else {
                 metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "done").increment(1);
                 return Ok(());

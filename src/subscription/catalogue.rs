@@ -2,19 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::address::ascii_name;
 use crate::domain::host::template::HostTemplate;
-use crate::domain::host::{CoreSettings, Host, HostSecurity, HostSpec};
+use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, NodeId, ServiceId};
-use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
+use crate::domain::inbound::{Inbound, InboundConfig};
 use crate::domain::panel_address::reachable_node;
 
-use super::core_settings;
+use super::connection::Connection;
+use super::refusal::Reason;
+
+/// Hosts that traffic passes after the first one, at most.
+pub const MAX_HOPS: usize = 16;
+/// Bytes that an entry counts beside its own texts.
+pub(super) const ENTRY_SIZE: usize = 1 << 10;
 
 /// A host with its inbound and services.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostRow {
     /// The host.
     pub host: Host,
@@ -35,6 +40,8 @@ pub struct Catalogue {
     /// The variables that templates name, each once.
     names: Vec<String>,
     is_random: bool,
+    /// Bytes of all hosts, about, with those that are hops counted for each chain.
+    size: usize,
 }
 
 /// A host combined with the settings of its inbound.
@@ -52,25 +59,13 @@ pub(super) struct ReadyHost {
     /// The protocol and transport that templates show.
     pub protocol_word: Option<String>,
     pub network_word: Option<String>,
-    /// `None`: no format supports its protocol or transport.
-    pub kind: Option<(Protocol, Network)>,
     pub remark: HostTemplate,
-    pub address: HostTemplate,
-    /// The host's path is a template; the inbound's path is literal.
-    pub path: Option<HostTemplate>,
-    /// `None`: neither the host nor the inbound has one.
-    pub port: Option<i64>,
-    pub sni: Vec<String>,
-    pub host: Vec<String>,
-    pub security: Security,
-    /// The node's WireGuard address with its network.
-    pub network_address: Option<IpNet>,
+    /// How clients connect to it, or why none can.
+    pub connection: Result<Connection, Reason>,
     pub config: InboundConfig,
     pub spec: HostSpec,
-    /// The settings of current cores that matter to its connections: its own, and those of the inbound.
-    pub core: CoreSettings,
-    /// Why no client could use it with these settings.
-    pub core_refusal: Option<&'static str>,
+    /// Bytes of its texts in memory, about.
+    size: usize,
 }
 
 impl Catalogue {
@@ -82,12 +77,14 @@ impl Catalogue {
     fn of(mut hosts: Vec<ReadyHost>) -> Self {
         hosts.sort_by_key(|host| (host.weight, !host.chain_ids.is_empty(), host.id));
         let by_id = hosts.iter().enumerate().map(|(index, host)| (host.id, index)).collect();
-        let templates = hosts.iter().flat_map(|host| [Some(&host.remark), Some(&host.address), host.path.as_ref()]);
-        let mut names: Vec<String> = templates.flatten().flat_map(HostTemplate::names).map(str::to_owned).collect();
+        let templates = hosts.iter().flat_map(ReadyHost::templates);
+        let mut names: Vec<String> = templates.flat_map(HostTemplate::names).map(str::to_owned).collect();
         names.sort_unstable();
         names.dedup();
         let is_random = hosts.iter().any(ReadyHost::is_random);
-        Self { hosts, by_id, nodes: HashMap::new(), names, is_random }
+        let mut catalogue = Self { hosts, by_id, nodes: HashMap::new(), names, is_random, size: 0 };
+        catalogue.size = catalogue.hosts.iter().map(|host| catalogue.with_hops(host)).sum();
+        catalogue
     }
 
     /// Adds the addresses of the nodes. Those that only the panel's network knows are left out.
@@ -114,10 +111,23 @@ impl Catalogue {
 
     /// The hosts that a user with these services sees, by weight.
     pub(super) fn of_services<'a>(&'a self, services: &'a [ServiceId]) -> impl Iterator<Item = &'a ReadyHost> {
-        self.hosts.iter().filter(move |host| {
-            let is_in_service = || host.service_ids.iter().any(|id| services.contains(id));
-            !host.is_disabled && ((host.universal && !host.bound) || is_in_service())
-        })
+        self.hosts.iter().filter(move |host| !host.is_disabled && host.is_for(services))
+    }
+
+    /// The disabled hosts that a user with these services would see.
+    pub(super) fn disabled_of_services<'a>(&'a self, services: &'a [ServiceId]) -> impl Iterator<Item = &'a ReadyHost> {
+        self.hosts.iter().filter(move |host| host.is_disabled && host.is_for(services))
+    }
+
+    /// True when the hosts that a user with these services sees have more than this number of bytes, about, hops included.
+    pub fn is_larger_than(&self, bytes: usize, services: &[ServiceId]) -> bool {
+        // A small catalogue is not asked for each user.
+        let mut left = bytes;
+        let is_over = |host: &ReadyHost| {
+            left = left.saturating_sub(self.with_hops(host));
+            left == 0
+        };
+        self.size > bytes && self.of_services(services).any(is_over)
     }
 
     /// A catalogue of this host, for users of its services, and of the hosts of its chain, which nobody else sees.
@@ -130,6 +140,12 @@ impl Catalogue {
         Self { nodes: self.nodes.clone(), ..Self::of(std::iter::once(own).chain(hosts).collect()) }
     }
 
+    /// Bytes of a host and the hosts of its chain, about.
+    fn with_hops(&self, host: &ReadyHost) -> usize {
+        let hops = host.chain_ids.iter().take(MAX_HOPS).filter_map(|id| self.by_id(*id));
+        host.size + hops.map(|hop| hop.size).sum::<usize>()
+    }
+
     /// The host with this id.
     pub(super) fn by_id(&self, id: HostId) -> Option<&ReadyHost> {
         self.by_id.get(&id).and_then(|index| self.hosts.get(*index))
@@ -137,12 +153,19 @@ impl Catalogue {
 }
 
 impl ReadyHost {
+    /// True for users with these services, unless the host is disabled.
+    fn is_for(&self, services: &[ServiceId]) -> bool {
+        (self.universal && !self.bound) || self.service_ids.iter().any(|id| services.contains(id))
+    }
+
     /// True when a text is picked from several or contains `*`.
     fn is_random(&self) -> bool {
-        self.spec.address.contains('*')
-            || [&self.sni, &self.host]
-                .into_iter()
-                .any(|texts| texts.len() > 1 || texts.iter().any(|text| text.contains('*')))
+        self.spec.address.contains('*') || self.connection.as_ref().is_ok_and(Connection::is_random)
+    }
+
+    /// The templates of its texts.
+    fn templates(&self) -> impl Iterator<Item = &HostTemplate> {
+        std::iter::once(&self.remark).chain(self.connection.iter().flat_map(Connection::templates))
     }
 
     fn new(row: HostRow) -> Self {
@@ -154,18 +177,8 @@ impl ReadyHost {
             Some(inbound) => (Some(inbound.protocol), config.network.clone()),
             None => (spec.protocol.clone(), spec.network.clone()),
         };
-        let kind = protocol_word
-            .as_deref()
-            .and_then(Protocol::from_word)
-            .zip(Network::from_word(network_word.as_deref().unwrap_or_default()));
-        let security = match spec.security {
-            HostSecurity::InboundDefault => config.security,
-            HostSecurity::None => Security::None,
-            HostSecurity::Tls => Security::Tls,
-        };
-        let core = spec.core_settings.take().unwrap_or_default().or(std::mem::take(&mut config.core));
-        let core = kind.map(|(protocol, network)| core_settings::relevant(core, protocol, network, security));
-        let core = core.unwrap_or_default();
+        let words = (protocol_word.as_deref(), network_word.as_deref());
+        let connection = Connection::new(words, node.is_some(), &mut spec, &mut config);
         Self {
             id: host.id,
             bound: node.is_some(),
@@ -177,37 +190,16 @@ impl ReadyHost {
             chain_ids: host.chain_ids,
             protocol_word,
             network_word,
-            kind,
             remark: HostTemplate::lenient(&spec.remark),
-            address: HostTemplate::lenient(&spec.address),
-            path: non_empty(spec.path.as_deref())
-                .map(HostTemplate::lenient)
-                .or_else(|| config.path.as_deref().map(HostTemplate::verbatim)),
-            port: spec.port.or(config.port),
-            sni: listed(spec.sni.as_deref(), &config.sni),
-            host: listed(spec.host.as_deref(), &config.host),
-            security,
-            network_address: config.address.as_deref().and_then(|address| address.parse().ok()),
+            size: ENTRY_SIZE + text_size(&spec) + connection.as_ref().map_or(0, Connection::size),
+            connection,
             config,
             spec,
-            core_refusal: core.refusal(),
-            core,
         }
     }
 }
 
-/// The text, unless it is empty.
-pub(super) fn non_empty(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty())
-}
-
-/// The names of a comma-separated list, in ASCII; the inbound's names when the list is empty.
-fn listed(own: Option<&str>, inbound: &[String]) -> Vec<String> {
-    let own: Vec<&str> = own.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-    if own.is_empty() {
-        let names = inbound.iter().flat_map(|names| names.split(',')).map(str::trim);
-        names.filter(|name| !name.is_empty()).map(ascii_name).collect()
-    } else {
-        own.into_iter().map(ascii_name).collect()
-    }
+/// Bytes of the texts that rendering fills.
+fn text_size(spec: &HostSpec) -> usize {
+    spec.remark.len() + spec.address.len() + spec.path.as_ref().map_or(0, String::len)
 }

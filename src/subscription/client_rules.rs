@@ -1,6 +1,6 @@
 //! Client rules: which User-Agent gets which format.
 
-use fancy_regex::{Regex, RegexBuilder};
+use fancy_regex::{Expr, Regex, RegexBuilder};
 
 use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 
@@ -27,6 +27,9 @@ pub enum RulesError {
     /// A pattern, by the position of its rule from 1, is too long.
     #[error("rule {0}: must have at most {MAX_PATTERN} bytes")]
     TooLong(usize),
+    /// A pattern, by the position of its rule from 1, has look-arounds or atomic groups within each other.
+    #[error("rule {0}: must not have a look-around or an atomic group inside another one")]
+    Nested(usize),
     /// A pattern, by the position of its rule from 1, does not compile, or only to too large a program.
     #[error("rule {0}: must be a valid regular expression")]
     Pattern(usize, #[source] Box<fancy_regex::Error>),
@@ -63,7 +66,7 @@ impl CompiledRule {
     /// nothing.
     pub fn matches(&self, user_agent: &str) -> bool {
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT)];
-        // `find` returns the leftmost match, which begins at the start if any match does.
+        // The pattern is anchored, and `\K` may move the beginning of a match.
         matches!(self.pattern.find(user_agent), Ok(Some(found)) if found.start() == 0)
     }
 }
@@ -79,22 +82,48 @@ pub fn check(rules: &[SubscriptionRule]) -> Result<(), RulesError> {
 /// Rules, at most. Operators have a dozen.
 pub const MAX_RULES: usize = 100;
 /// Bytes of a pattern, at most.
-const MAX_PATTERN: usize = 1_000;
-/// Backtracking steps of one match: with all rules at their worst, a fetch takes some 20 ms. Patterns for client names
-/// need a few steps.
+pub(super) const MAX_PATTERN: usize = 1_000;
+/// Backtracking steps of one match. Patterns for client names need a few steps.
 const BACKTRACK_LIMIT: usize = 5_000;
 /// Bytes of a compiled pattern, at most.
 const SIZE_LIMIT: usize = 256 << 10;
-/// Bytes of a User-Agent that are matched; the rest is ignored.
-const MAX_USER_AGENT: usize = 512;
+/// Bytes of a User-Agent that are matched; the rest is ignored. Steps inside a look-around or an atomic group are not limited
+/// and grow with the square of it.
+pub(super) const MAX_USER_AGENT: usize = 256;
 
 fn compile(index: usize, rule: &SubscriptionRule) -> Result<Regex, RulesError> {
     if rule.pattern.len() > MAX_PATTERN {
         return Err(RulesError::TooLong(index + 1));
     }
-    let mut builder = RegexBuilder::new(&rule.pattern);
+    let invalid = |error| RulesError::Pattern(index + 1, Box::new(error));
+    let pattern = &rule.pattern;
+    build(pattern).map_err(invalid)?;
+    if nesting(&Expr::parse_tree(pattern).map_err(invalid)?.expr) > 1 {
+        return Err(RulesError::Nested(index + 1));
+    }
+    // Anchored, because a search tries every start. A comment at the end of a pattern (mode `x`) ends with its line.
+    build(&format!(r"\A(?:{pattern})")).or_else(|_| build(&format!("\\A(?:{pattern}\n)"))).map_err(invalid)
+}
+
+fn build(pattern: &str) -> Result<Regex, fancy_regex::Error> {
+    let mut builder = RegexBuilder::new(pattern);
     builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(SIZE_LIMIT).delegate_dfa_size_limit(SIZE_LIMIT);
-    builder.build().map_err(|error| RulesError::Pattern(index + 1, Box::new(error)))
+    builder.build()
+}
+
+/// Levels of look-arounds and atomic groups within each other. With each level the steps of a match multiply by the length
+/// of the text.
+fn nesting(pattern: &Expr) -> usize {
+    let deepest = |parts: &[Expr]| parts.iter().map(nesting).max().unwrap_or_default();
+    match pattern {
+        Expr::Concat(parts) | Expr::Alt(parts) => deepest(parts),
+        Expr::Group(child) | Expr::Repeat { child, .. } => nesting(child),
+        Expr::LookAround(child, _) | Expr::AtomicGroup(child) => 1 + nesting(child),
+        Expr::Conditional { condition, true_branch, false_branch } => {
+            nesting(condition).max(nesting(true_branch)).max(nesting(false_branch))
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -186,11 +215,49 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the stopwatch of a test")]
     fn worst_rules_take_a_bounded_time() {
         let text = "a".repeat(MAX_USER_AGENT);
-        let worst = rules(&["(.*)(.*)(.*)(.*)(.*)(?=never)"; MAX_RULES]);
-        let started = std::time::Instant::now();
-        assert!(worst.result(&text).is_none());
-        // Some 20 ms in a release build; without the limits it would take hours.
-        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+        for pattern in [
+            "(.*)(.*)(.*)(.*)(.*)(?=never)",
+            "(?>a*)*b",
+            r"(?=(a+))\1{1,500}b",
+            r"()(?:a(?=(?:a\1)*))*d",
+            "(?x) a*b # end",
+        ] {
+            let worst = rules(&[pattern; MAX_RULES]);
+            assert_eq!(worst.all().len(), MAX_RULES, "{pattern}");
+            let started = std::time::Instant::now();
+            assert!(worst.result(&text).is_none());
+            println!("{pattern}: {:?}", started.elapsed());
+            // Up to a third of a second on a quiet machine; without the limits it would take hours.
+            assert!(started.elapsed() < std::time::Duration::from_secs(30), "{pattern}: {:?}", started.elapsed());
+        }
+    }
+
+    #[test]
+    fn look_arounds_within_each_other_are_refused() {
+        for pattern in ["(?:a(?=(?:a(?=(?:a(?=))*))*))*d", "(?!a(?<=b))", "(?>a(?>b)*)*"] {
+            let rule = SubscriptionRule { pattern: pattern.to_owned(), result: RuleResult::Links };
+            let refused = check(&[rule]).expect_err(pattern).to_string();
+            assert_eq!(
+                refused, "rule 1: must not have a look-around or an atomic group inside another one",
+                "{pattern}"
+            );
+        }
+        assert_eq!(rules(&["(?=a)(?!ab)(?>a*)c", r"(?i)A(?<=a)b|X"]).all().len(), 2);
+    }
+
+    #[test]
+    fn patterns_match_from_the_start_only_whatever_their_form() {
+        for (pattern, user_agent, does) in [
+            ("b|a", "ab", true),
+            ("b", "ab", false),
+            ("(?i)B|a", "bb", true),
+            ("(?x) a # the client", "ab", true),
+            ("(?m)^b", "a\nb", false),
+            (r"a\Kb", "ab", false),
+            ("", "ab", true),
+        ] {
+            assert_eq!(rules(&[pattern]).result(user_agent).is_some(), does, "{pattern}");
+        }
     }
 
     #[test]

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 
 use crate::domain::inbound::Network;
 
-use super::format::Reason;
-
 /// A path without `ed=`, and the number of bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EarlyData<'a> {
     /// The path.
     pub path: Option<Cow<'a, str>>,
@@ -18,19 +16,25 @@ pub(super) struct EarlyData<'a> {
 
 impl<'a> EarlyData<'a> {
     /// Reads a host. Its number, 0 included, counts more than its path. Only WebSocket and HTTPUpgrade have early data.
-    pub(super) fn of(network: Network, path: Option<Cow<'a, str>>, number: Option<i64>) -> Result<Self, Reason> {
+    pub(super) fn of(network: Network, path: Option<Cow<'a, str>>, number: Option<u32>) -> Self {
         if !matches!(network, Network::Ws | Network::HttpUpgrade) {
-            return Ok(Self { path, bytes: None });
+            return Self { path, bytes: None };
         }
         let (path, in_path) = match path {
             Some(path) => without(path),
             None => (None, None),
         };
-        let number = match number {
-            Some(number) => Some(u32::try_from(number).map_err(|_| "its early data is not a number of bytes")?),
-            None => in_path,
-        };
-        Ok(Self { path, bytes: number.filter(|bytes| *bytes > 0) })
+        Self { path, bytes: number.or(in_path).filter(|bytes| *bytes > 0) }
+    }
+
+    /// The same with texts of its own.
+    pub(super) fn into_owned(self) -> EarlyData<'static> {
+        EarlyData { path: self.path.map(|path| path.into_owned().into()), bytes: self.bytes }
+    }
+
+    /// The same with borrowed texts.
+    pub(super) fn borrowed(&self) -> EarlyData<'_> {
+        EarlyData { path: self.path.as_deref().map(Cow::Borrowed), bytes: self.bytes }
     }
 }
 
@@ -70,11 +74,10 @@ mod tests {
             (Some("/w?red=1"), None, (Some("/w?red=1"), None)),
             (None, Some(512), (None, Some(512))),
         ] {
-            let read = EarlyData::of(Network::Ws, path.map(Cow::Borrowed), number).unwrap();
+            let read = EarlyData::of(Network::Ws, path.map(Cow::Borrowed), number);
             assert_eq!((read.path.as_deref(), read.bytes), expected, "{path:?} {number:?}");
         }
-        assert!(EarlyData::of(Network::Ws, None, Some(-1)).is_err());
-        let grpc = EarlyData::of(Network::Grpc, Some("a?ed=1".into()), Some(-1)).unwrap();
+        let grpc = EarlyData::of(Network::Grpc, Some("a?ed=1".into()), Some(1));
         assert_eq!((grpc.path.as_deref(), grpc.bytes), (Some("a?ed=1"), None));
     }
 

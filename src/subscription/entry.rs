@@ -1,12 +1,13 @@
 //! One host as one user's client uses it at one moment: the input of every format.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
-use ipnet::IpNet;
-
-use crate::domain::host::{CoreSettings, HostSpec};
+use crate::domain::host::{CoreSettings, HostSpec, NO_CORE_SETTINGS};
 use crate::domain::inbound::{Network, Protocol, Security};
+
+use super::formats::xhttp::{self, Xhttp};
+
+const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A resolved host. Optional texts are `None` rather than empty.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct Entry<'a> {
     /// The transport below the protocol.
     pub network: Network,
     /// The credential of VMess, VLESS and TUIC.
-    pub uuid: Cow<'a, str>,
+    pub uuid: &'a str,
     /// The credential of the other protocols.
     pub password: &'a str,
     /// The client's WireGuard private key.
@@ -38,7 +39,7 @@ pub struct Entry<'a> {
     /// The path, service name, seed or peer key, depending on protocol and transport.
     pub path: Option<Cow<'a, str>>,
     /// The headers of the transport's requests, without `Host`.
-    pub headers: Vec<(&'a str, &'a str)>,
+    pub headers: &'a [(String, String)],
     /// The bytes sent with the first request of a WebSocket.
     pub early_data: Option<u32>,
     /// The transport's header type.
@@ -57,12 +58,55 @@ pub struct Entry<'a> {
     pub shadowtls_version: Option<i64>,
     /// The Shadowsocks cipher.
     pub method: &'a str,
+    /// The networks that WireGuard routes.
+    pub allowed_ips: &'a [String],
+    /// The settings of XHTTP.
+    pub xhttp: Option<&'a Xhttp>,
     /// The settings of current cores that matter to the connection.
     pub core: &'a CoreSettings,
     /// The host's settings that formats render unchanged.
     pub spec: &'a HostSpec,
+    /// The length in bytes of the texts in headers and settings, about.
+    pub fixed_size: usize,
     /// The hosts that traffic passes after this one, in order.
     pub hops: Vec<Entry<'a>>,
+}
+
+impl<'a> Entry<'a> {
+    /// An entry that connects to nothing and shows a text.
+    pub(super) fn placeholder(remark: String, protocol: Protocol, network: Network, empty_spec: &'a HostSpec) -> Self {
+        Self {
+            remark: remark.into(),
+            address: "127.0.0.1".into(),
+            port: 80,
+            protocol,
+            network,
+            uuid: NIL_UUID,
+            password: "",
+            wireguard_key: "",
+            client_address: None,
+            security: Security::None,
+            sni: None,
+            host: None,
+            path: None,
+            headers: &[],
+            early_data: None,
+            header_type: None,
+            flow: None,
+            fingerprint: None,
+            alpn: &[],
+            reality_public_key: None,
+            reality_short_id: None,
+            shadowtls_version: None,
+            method: "",
+            allowed_ips: &[],
+            xhttp: None,
+            core: &NO_CORE_SETTINGS,
+            spec: empty_spec,
+            fixed_size: 0,
+            hops: Vec::new(),
+        }
+    }
 }
 
 impl Entry<'_> {
@@ -71,17 +115,17 @@ impl Entry<'_> {
         let filled =
             [Some(&self.remark), Some(&self.address), self.sni.as_ref(), self.host.as_ref(), self.path.as_ref()];
         let filled: usize = filled.into_iter().flatten().map(|text| text.len()).sum();
-        filled + self.core.size() + self.spec.size() + self.hops.iter().map(Self::size).sum::<usize>()
+        filled + self.fixed_size + self.hops.iter().map(Self::size).sum::<usize>()
     }
 
-    /// The networks that WireGuard routes; all of them unless the host says otherwise.
-    pub(super) fn allowed_ips(&self) -> Vec<Cow<'_, str>> {
-        let listed = self.spec.allowed_ips.as_deref().unwrap_or_default();
-        let parts = listed.split(',').map(str::trim).filter(|part| !part.is_empty());
-        // An address is the network that has only this one.
-        let network = |part: &'_ str| part.parse::<IpAddr>().ok().map(|ip| IpNet::from(ip).to_string().into());
-        let own: Vec<Cow<'_, str>> = parts.map(|part| network(part).unwrap_or(part.into())).collect();
-        if own.is_empty() { vec!["0.0.0.0/0".into(), "::/0".into()] } else { own }
+    /// The headers as names and values.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// All settings of XHTTP.
+    pub(super) fn xhttp_settings(&self) -> xhttp::Settings<'_> {
+        xhttp::Settings::new(self.xhttp, self.headers, self.spec)
     }
 
     /// The address as it stands before a port: IPv6 addresses in brackets.

@@ -2,14 +2,12 @@
 
 use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol};
+use crate::domain::programs::Core;
 
-use super::client::Client;
 use super::entry::Entry;
 use super::pages::PageError;
+use super::refusal::Refusal;
 use super::request::Request;
-
-/// Why a host is not in a document; completes the sentence "host 7 is left out: …".
-pub type Reason = &'static str;
 
 /// The rules of one format. Each format has a folder in `formats` and a line in [`super::formats::ALL`].
 #[derive(Debug)]
@@ -24,10 +22,15 @@ pub struct Format {
     pub(super) order: Order,
     /// True when an entry can be dialled through other entries.
     pub(super) has_chains: bool,
+    /// True when an app with an empty document would connect directly.
+    pub(super) needs_entry: bool,
     /// True when the format can express this protocol over this transport.
     pub(super) supports: fn(Protocol, Network) -> bool,
-    /// Why this client would refuse the whole document because of this entry, or could never use the entry.
-    pub(super) refusal: fn(&Entry<'_>, &Client<'_>) -> Option<Reason>,
+    /// The core whose version decides which reasons hold.
+    pub(super) core: Option<Core>,
+    /// Why a client would refuse the whole document because of this entry, or could never use the entry. Depends on the
+    /// host alone if its texts are the same for all users.
+    pub(super) refusals: fn(&Entry<'_>) -> Vec<Refusal>,
     /// Renders the entries.
     pub(super) render: fn(&[Entry<'_>], &Request<'_>) -> Document,
 }
@@ -55,7 +58,7 @@ impl From<String> for Document {
     }
 }
 
-/// The `refusal` of formats whose clients skip an entry that they do not understand.
-pub(super) fn never_refused(_entry: &Entry<'_>, _client: &Client<'_>) -> Option<Reason> {
-    None
+/// The `refusals` of formats whose clients skip an entry that they do not understand.
+pub(super) fn never_refused(_entry: &Entry<'_>) -> Vec<Refusal> {
+    Vec::new()
 }

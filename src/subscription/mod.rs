@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod client;
 pub mod client_rules;
+mod connection;
 mod core_settings;
 mod early_data;
 mod entry;
@@ -13,14 +14,18 @@ mod format;
 pub mod formats;
 pub mod headers;
 pub mod pages;
+mod pattern_examples;
 mod percent;
 pub mod preview;
 pub mod python_patterns;
 pub mod recognition;
+mod refusal;
 mod request;
 mod resolve;
 pub mod rule_offer;
+pub mod shared_part;
 pub mod templates;
+mod text_buffer;
 mod transport_rules;
 mod wireguard_address;
 mod yaml;
@@ -31,23 +36,25 @@ use crate::domain::credentials::Credentials;
 use crate::domain::host::HostSpec;
 use crate::domain::ids::HostId;
 
-use format::{Document, Reason};
+use catalogue::ENTRY_SIZE;
+use format::Document;
 use pages::PageError;
+use refusal::Reason;
 use resolve::Resolver;
 
 pub use format::Format;
 pub use request::Request;
 
-pub use resolve::MAX_HOPS;
+pub use catalogue::MAX_HOPS;
 
 /// Bytes of texts in a document, at most: thousands of ordinary hosts. Formats escape and encode them, so that a document
 /// may be a few times as long.
 const MAX_SIZE: usize = 4 << 20;
-/// Bytes that an entry counts beside its own texts.
-const ENTRY_SIZE: usize = 1 << 10;
 const FULL: Reason = "the hosts before it take as much as a subscription may have";
 /// The name of the only entry when all hosts of a user are left out.
 const NO_USABLE_SERVER: &str = "no server that this app can use";
+/// The same when there are no hosts.
+const NO_SERVER: &str = "no server yet";
 
 /// A rendered subscription.
 #[derive(Debug)]
@@ -93,8 +100,9 @@ pub fn render(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Rend
         entries
     };
     // An app with no server at all would connect directly, and say nothing.
-    if entries.is_empty() && !left_out.is_empty() {
-        entries.extend(resolver.placeholder(NO_USABLE_SERVER, &empty_spec));
+    if entries.is_empty() && (!left_out.is_empty() || format.needs_entry) {
+        let reason = if left_out.is_empty() { NO_SERVER } else { NO_USABLE_SERVER };
+        entries.extend(resolver.placeholder(reason, &empty_spec));
     }
     let Document { body, template_error } = (format.render)(&entries, request);
     Rendered { body, left_out, template_error }

@@ -8,7 +8,8 @@ use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::user::User;
 
 use super::catalogue::HostRow;
-use super::format::{Format, Reason};
+use super::format::Format;
+use super::refusal::Reason;
 use super::request::Request;
 use super::{Rendered, render};
 

@@ -7,28 +7,22 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt as _};
 use uuid::Uuid;
 
-use crate::domain::address;
 use crate::domain::credentials::Credentials;
+use crate::domain::host::HostSpec;
 use crate::domain::host::template::{HostTemplate, MISSING};
-use crate::domain::host::{Fingerprint, HostSpec, NO_CORE_SETTINGS};
-use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::inbound::{Network, Protocol};
 
-use super::catalogue::{ReadyHost, non_empty};
+use super::catalogue::{MAX_HOPS, ReadyHost};
+use super::client::Age;
+use super::connection::{Connection, Text, cleaned_address};
 use super::early_data::EarlyData;
 use super::entry::Entry;
-use super::format::{Format, Order, Reason};
+use super::format::{Format, Order};
+use super::refusal::{self, Reason, Refusal, Versions};
 use super::request::Request;
 use super::transport_rules;
 use super::wireguard_address::client_address;
 
-const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
-const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
-
-/// The nodes' protocol has a key for each user, and does not say what becomes of it with these ciphers.
-const UNKNOWN_KEYS: Reason = "it uses Shadowsocks 2022, and the node's way of making user keys is not known";
-
-/// Hosts that traffic passes after the first one, at most.
-pub const MAX_HOPS: usize = 16;
 /// Replaced `*` of a text, at most.
 const MAX_SALTS: usize = 64;
 
@@ -37,6 +31,12 @@ pub(super) struct Resolver<'a> {
     format: &'a Format,
     request: &'a Request<'a>,
     credentials: &'a Credentials,
+    /// The position of the format in the list of all.
+    format_index: usize,
+    /// The age of the client's core.
+    age: Age,
+    /// True when the user's credential is a UUID; a key that another panel made may be none.
+    has_uuid: bool,
     /// 16 random hex digits, the replacement of each `*` in addresses, server names and Host headers.
     salt: String,
 }
@@ -49,7 +49,15 @@ impl<'a> Resolver<'a> {
         credentials: &'a Credentials,
         rng: &mut dyn Rng,
     ) -> Self {
-        Self { format, request, credentials, salt: format!("{:016x}", rng.next_u64()) }
+        Self {
+            format,
+            request,
+            credentials,
+            format_index: format.index(),
+            age: format.core.map_or(Age::Unknown, |core| request.client.age(core)),
+            has_uuid: Uuid::try_parse(&credentials.uuid).is_ok(),
+            salt: format!("{:016x}", rng.next_u64()),
+        }
     }
 
     /// The hosts that the user sees, in the order of the document.
@@ -81,119 +89,101 @@ impl<'a> Resolver<'a> {
     }
 
     fn without_hops(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
-        let is_keyed = host.bound && host.protocol_word.as_deref() == Some("shadowsocks2022");
-        let (protocol, network) =
-            host.kind.ok_or(if is_keyed { UNKNOWN_KEYS } else { "no format supports its protocol or transport" })?;
-        let (spec, config, security) = (&host.spec, &host.config, host.security);
-        let network = transport_rules::network(protocol, network, security);
+        let connection = host.connection.as_ref().map_err(|reason| *reason)?;
+        let (protocol, network) = (connection.protocol, connection.network);
         if !(self.format.supports)(protocol, network) {
             return Err("the format does not support its protocol or transport");
         }
-        if let Some(reason) = host.core_refusal {
-            return Err(reason);
-        }
-        let core = &host.core;
-        let port = host.port.ok_or("it has no port")?;
-        let (uuid, password, wireguard_key) = self.credentials_for(host, protocol)?;
-        let (sni, host_name) = self.names(host, rng);
-        let path = host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty());
-        let EarlyData { path, bytes: early_data } = EarlyData::of(network, path, spec.early_data)?;
-        let (host_header, headers) = transport_rules::headers(spec, network);
-        let header_type = transport_rules::header_type(
-            core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref()),
-            protocol,
-        );
-        // The password of the obfuscation stands in the place of the path.
-        let obfs_password = core.obfs_password.as_deref().map(Cow::Borrowed);
-        let path = if core.obfs.is_some() { obfs_password } else { obfs_password.or(path) };
-        let method = non_empty(spec.shadowsocks_method.as_deref()).or(config.method.as_deref());
-        let flow = non_empty(spec.flow.as_deref()).or(config.flow.as_deref());
-        let address = self.address(host)?;
+        let (uuid, password, wireguard_key) = self.credentials_for(host, connection)?;
+        let (sni, host_name) = self.names(connection, rng);
+        let address = match &connection.address {
+            Text::Fixed(address) => Cow::Borrowed(address.as_str()),
+            Text::Template(template) => self.address(template, host)?,
+        };
+        let EarlyData { path, bytes: early_data } = match &connection.path {
+            Text::Fixed(path) => path.borrowed(),
+            Text::Template(template) => connection.finished_path(self.fill(template, host)),
+        };
         let entry = Entry {
             remark: named(self.fill(&host.remark, host), &address),
             address,
-            port: u16::try_from(port).ok().filter(|port| *port > 0).ok_or("its port is not between 1 and 65535")?,
+            port: connection.port,
             protocol,
             network,
             uuid,
             password,
             wireguard_key,
-            client_address: self.client_address(host, protocol),
-            security,
+            client_address: self.client_address(connection),
+            security: connection.security,
             sni,
-            host: host_name.or(host_header.map(Cow::Borrowed)),
-            path: transport_rules::path(network, path),
-            headers,
+            host: host_name.or(connection.host_header.as_deref().map(Cow::Borrowed)),
+            path,
+            headers: &connection.headers,
             early_data,
-            header_type,
-            flow: transport_rules::flow(flow, protocol, network, header_type, security, core.encryption.is_some())?,
-            fingerprint: transport_rules::fingerprint(
-                match spec.fingerprint {
-                    Fingerprint::None => config.fingerprint.as_deref(),
-                    chosen => Some(chosen.word()),
-                },
-                &self.request.client,
-            ),
-            alpn: transport_rules::alpn(spec.alpn, protocol, network),
-            reality_public_key: config.reality_public_key.as_deref(),
-            reality_short_id: config.reality_short_id.as_deref(),
-            shadowtls_version: spec.shadowtls_version.or(config.shadowtls_version),
-            method: method.unwrap_or(DEFAULT_METHOD),
-            core,
-            spec,
+            header_type: connection.header_type.as_deref(),
+            flow: connection.flow,
+            fingerprint: transport_rules::fingerprint(connection.fingerprint.as_deref(), &self.request.client),
+            alpn: connection.alpn,
+            reality_public_key: host.config.reality_public_key.as_deref(),
+            reality_short_id: host.config.reality_short_id.as_deref(),
+            shadowtls_version: host.spec.shadowtls_version.or(host.config.shadowtls_version),
+            method: &connection.method,
+            allowed_ips: &connection.allowed_ips,
+            xhttp: connection.xhttp.as_ref(),
+            core: &connection.core,
+            spec: &host.spec,
+            fixed_size: connection.shown_size,
             hops: Vec::new(),
         };
-        if host.bound && protocol == Protocol::Shadowsocks && entry.method.starts_with("2022-") {
-            return Err(UNKNOWN_KEYS);
-        }
-        if let Some(reason) = transport_rules::refusal(&entry) {
-            return Err(reason);
-        }
-        (self.format.refusal)(&entry, &self.request.client).map_or(Ok(entry), Err)
+        self.refusal(&entry, host, connection).map_or(Ok(entry), Err)
     }
 
-    /// The address, cleaned; hosts stored by older versions may have any text.
-    fn address(&self, host: &'a ReadyHost) -> Result<Cow<'a, str>, Reason> {
-        let filled = self.fill(&host.address, host);
+    /// Why the client refuses the entry. All entries of a host are judged once, unless one user's may differ from another's.
+    fn refusal(&self, entry: &Entry<'_>, host: &ReadyHost, connection: &Connection) -> Option<Reason> {
+        let judge = || {
+            let general = transport_rules::refusal(entry).map(|reason| Refusal { versions: Versions::Any, reason });
+            general.into_iter().chain((self.format.refusals)(entry)).collect()
+        };
+        let is_the_same = !host.bound || self.has_uuid;
+        match connection.refusals(self.format_index).filter(|_| is_the_same) {
+            Some(judged) => refusal::first(judged.get_or_init(judge), self.age),
+            None => refusal::first(&judge(), self.age),
+        }
+    }
+
+    /// The address, filled and cleaned.
+    fn address(&self, template: &'a HostTemplate, host: &'a ReadyHost) -> Result<Cow<'a, str>, Reason> {
+        let filled = self.fill(template, host);
         if filled.contains(MISSING) {
             return Err("its address names a variable that has no value");
         }
-        let salted = if filled.contains('*') { filled.replacen('*', &self.salt, MAX_SALTS).into() } else { filled };
-        let invalid = "its address is neither a name nor an IP address";
-        match salted {
-            Cow::Borrowed(text) => address::cleaned(text).map_err(|_| invalid),
-            Cow::Owned(text) => address::cleaned(&text).map(|clean| clean.into_owned().into()).map_err(|_| invalid),
-        }
+        cleaned_address(if filled.contains('*') { filled.replacen('*', &self.salt, MAX_SALTS).into() } else { filled })
     }
 
     /// UUID, password and WireGuard key: the user's for bound hosts, the host's own for unbound ones.
     fn credentials_for(
         &self,
         host: &'a ReadyHost,
-        protocol: Protocol,
-    ) -> Result<(Cow<'a, str>, &'a str, &'a str), Reason> {
+        connection: &'a Connection,
+    ) -> Result<(&'a str, &'a str, &'a str), Reason> {
         let (uuid, password) = if host.bound {
             (self.credentials.uuid.as_str(), self.credentials.password.as_str())
         } else {
-            (host.spec.uuid.as_deref().unwrap_or_default(), host.spec.password.as_deref().unwrap_or_default())
+            (connection.uuid.as_str(), host.spec.password.as_deref().unwrap_or_default())
         };
         let wireguard_key = self.credentials.wireguard_key.as_deref().unwrap_or_default();
-        let is_missing = match protocol {
+        let is_missing = match connection.protocol {
             Protocol::Vmess | Protocol::Vless | Protocol::Tuic => uuid.is_empty(),
             Protocol::Trojan | Protocol::Shadowsocks | Protocol::Hysteria2 | Protocol::Anytls => password.is_empty(),
             Protocol::Wireguard => wireguard_key.is_empty(),
             // Only versions 2 and 3 have a password.
             Protocol::Shadowtls => false,
         };
-        if is_missing {
-            return Err("it has no credential");
-        }
-        Ok((canonical(uuid), password, wireguard_key))
+        if is_missing { Err("it has no credential") } else { Ok((uuid, password, wireguard_key)) }
     }
 
-    fn client_address(&self, host: &ReadyHost, protocol: Protocol) -> Option<String> {
-        let network = host.network_address.filter(|_| protocol == Protocol::Wireguard)?;
-        Some(client_address(network, self.request.variables.user().id.0))
+    fn client_address(&self, connection: &Connection) -> Option<String> {
+        connection.network_address.map(|network| client_address(network, self.request.variables.user().id.0))
     }
 
     /// The only entry of a user whose account does not work: it connects to nothing, and its name says why. `None`
@@ -205,34 +195,7 @@ impl<'a> Resolver<'a> {
         }
         let remark = HostTemplate::lenient(remark)
             .fill(|name| self.request.variables.get(name, Some(protocol.word()), Some(network.word())));
-        Some(Entry {
-            remark: remark.into(),
-            address: "127.0.0.1".into(),
-            port: 80,
-            protocol,
-            network,
-            uuid: NIL_UUID.into(),
-            password: "",
-            wireguard_key: "",
-            client_address: None,
-            security: Security::None,
-            sni: None,
-            host: None,
-            path: None,
-            headers: Vec::new(),
-            early_data: None,
-            header_type: None,
-            flow: None,
-            fingerprint: None,
-            alpn: &[],
-            reality_public_key: None,
-            reality_short_id: None,
-            shadowtls_version: None,
-            method: DEFAULT_METHOD,
-            core: &NO_CORE_SETTINGS,
-            spec: empty_spec,
-            hops: Vec::new(),
-        })
+        Some(Entry::placeholder(remark, protocol, network, empty_spec))
     }
 
     fn fill(&self, template: &'a HostTemplate, host: &'a ReadyHost) -> Cow<'a, str> {
@@ -240,12 +203,15 @@ impl<'a> Resolver<'a> {
             Some(text) => Cow::Borrowed(text),
             None => {
                 let (protocol, network) = (host.protocol_word.as_deref(), host.network_word.as_deref());
-                let node = self.request.catalogue.node_address(host);
-                let value = |name: &str| match (name, node) {
-                    ("SERVER_IP", Some(node)) => Some(node),
-                    // A node with another kind of address may be on the panel's own machine.
-                    ("SERVER_IPV6", Some(node)) if node.contains(':') => Some(node),
-                    _ => self.request.variables.get(name, protocol, network),
+                let node = || self.request.catalogue.node_address(host);
+                let value = |name: &str| {
+                    let of_node = match name {
+                        "SERVER_IP" => node(),
+                        // A node with another kind of address may be on the panel's own machine.
+                        "SERVER_IPV6" => node().filter(|node| node.contains(':')),
+                        _ => None,
+                    };
+                    of_node.or_else(|| self.request.variables.get(name, protocol, network))
                 };
                 template.fill(value).into()
             }
@@ -254,11 +220,12 @@ impl<'a> Resolver<'a> {
 
     /// A random server name and a random Host header. Of lists of equal length, both from the same position: a server
     /// behind a network of proxies refuses a name with the Host header of another.
-    fn names(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+    fn names(&self, connection: &'a Connection, rng: &mut dyn Rng) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
         let mut random = |length: usize| if length > 1 { rng.random_range(0..length) } else { 0 };
-        let first = random(host.sni.len());
-        let second = if host.sni.len() == host.host.len() { first } else { random(host.host.len()) };
-        (self.salted(host.sni.get(first)), self.salted(host.host.get(second)))
+        let Connection { sni, host, .. } = connection;
+        let first = random(sni.len());
+        let second = if sni.len() == host.len() { first } else { random(host.len()) };
+        (self.salted(sni.get(first)), self.salted(host.get(second)))
     }
 
     /// The name with the salt in place of each `*`, up to a number that no name needs.
@@ -273,32 +240,95 @@ fn named<'a>(remark: Cow<'a, str>, address: &str) -> Cow<'a, str> {
     if remark.is_empty() { address.to_owned().into() } else { remark }
 }
 
-/// A UUID in its usual spelling; other texts stay, because Xray accepts them.
-fn canonical(uuid: &str) -> Cow<'_, str> {
-    let is_usual =
-        uuid.len() == NIL_UUID.len() && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-    if is_usual {
-        return uuid.into();
-    }
-    Uuid::try_parse(uuid).map_or(uuid.into(), |parsed| parsed.hyphenated().to_string().into())
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
     use super::*;
+    use crate::domain::credentials::KeyDerivation;
+    use crate::domain::host::variables::HostVariables;
+    use crate::domain::host::{Host, HostSecurity};
+    use crate::domain::ids::{HostId, UserId};
+    use crate::domain::moment::Moment;
+    use crate::domain::subscription_settings::SubscriptionSettings;
+    use crate::domain::user::User;
+    use crate::subscription::catalogue::{Catalogue, HostRow};
+    use crate::subscription::client::Client;
+    use crate::subscription::formats::XRAY;
+    use crate::subscription::templates::Templates;
+
+    fn catalogue(address: &str) -> Catalogue {
+        let spec = HostSpec {
+            remark: "r".to_owned(),
+            address: address.to_owned(),
+            protocol: Some("vless".to_owned()),
+            network: Some("ws".to_owned()),
+            uuid: Some("5F0C1F3E-6F5C-4F1E-9D2B-3F6F0A8C7B11".to_owned()),
+            port: Some(443),
+            path: Some("/a b?ed=2048".to_owned()),
+            security: HostSecurity::Tls,
+            ..HostSpec::default()
+        };
+        let host = Host {
+            id: HostId(1),
+            inbound_id: None,
+            is_disabled: false,
+            universal: true,
+            weight: 1,
+            spec,
+            service_ids: Vec::new(),
+            chain_ids: Vec::new(),
+        };
+        Catalogue::new(vec![HostRow { host, inbound: None, service_ids: Vec::new() }])
+    }
+
+    /// Calls `check` with the only host of a catalogue and its entry.
+    fn with_entry(catalogue: &Catalogue, check: impl FnOnce(&ReadyHost, Result<Entry<'_>, Reason>)) {
+        let now = Moment::from_micros(0);
+        let user = User::bare(UserId(7), "ann", "0123456789abcdef0123456789abcdef", now);
+        let request = Request {
+            variables: HostVariables::of(&user, "192.0.2.1", now),
+            catalogue,
+            settings: &SubscriptionSettings::initial(),
+            templates: &Templates::default(),
+            derivation: KeyDerivation::Xxh128,
+            client: Client::of("Xray/26.10.10"),
+        };
+        let credentials = Credentials::derive(&user.key, request.derivation);
+        let mut rng = StdRng::seed_from_u64(1);
+        let resolver = Resolver::new(&XRAY, &request, &credentials, &mut rng);
+        let host = catalogue.by_id(HostId(1)).expect("the host");
+        check(host, resolver.entry(host, &mut rng));
+    }
 
     #[test]
-    fn uuids_are_written_in_their_usual_spelling() {
-        let usual = "5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11";
-        for spelling in [
-            usual,
-            "5F0C1F3E-6F5C-4F1E-9D2B-3F6F0A8C7B11",
-            "{5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11}",
-            "urn:uuid:5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11",
-            "5f0c1f3e6f5c4f1e9d2b3f6f0a8c7b11",
-        ] {
-            assert_eq!(canonical(spelling), usual, "{spelling}");
-        }
-        assert_eq!(canonical("my name"), "my name");
+    fn what_depends_on_a_host_alone_is_worked_out_once_for_all_users() {
+        let fixed = catalogue(" h.example ");
+        with_entry(&fixed, |host, entry| {
+            let entry = entry.expect("an entry");
+            assert!(matches!(
+                (&entry.address, &entry.path),
+                (Cow::Borrowed("h.example"), Some(Cow::Borrowed("/a%20b")))
+            ));
+            assert_eq!((entry.uuid, entry.early_data), ("5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11", Some(2_048)));
+            let judged =
+                host.connection.as_ref().expect("a connection").refusals(XRAY.index()).expect("the same for all");
+            assert!(judged.get().is_some(), "the first entry of the host is judged");
+        });
+        // The next entry is not judged again: whatever was found counts.
+        let judged = catalogue("h.example");
+        let connection = judged.by_id(HostId(1)).and_then(|host| host.connection.as_ref().ok()).expect("a connection");
+        let cell = connection.refusals(XRAY.index()).expect("the same for all");
+        cell.set(vec![Refusal { versions: Versions::Any, reason: "judged before" }]).expect("not judged yet");
+        with_entry(&judged, |_, entry| assert_eq!(entry.err(), Some("judged before")));
+    }
+
+    #[test]
+    fn host_with_another_address_for_each_user_is_judged_for_each() {
+        with_entry(&catalogue("{USERNAME}.example"), |host, entry| {
+            assert_eq!(entry.expect("an entry").address, "ann.example");
+            assert!(host.connection.as_ref().expect("a connection").refusals(XRAY.index()).is_none());
+        });
     }
 }

@@ -5,14 +5,15 @@ use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 use crate::domain::programs::{PROGRAMS, Program, rules_of_programs};
 
 use super::client_rules::{ClientRules, CompiledRule};
+use super::pattern_examples::examples;
 
 /// Today's rules for an installation that has others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleOffer {
     /// The programs that would get another answer, one sample of a User-Agent each. Empty: there is nothing to offer.
     pub changes: Vec<Change>,
-    /// The rules after the change: the operator's own rules for clients that are no known program, then one rule for each
-    /// run of known programs that read the same, then the operator's other rules.
+    /// The rules after the change: the operator's own rules for clients that are no known program and that no rule before
+    /// them is for, then one rule for each run of known programs that read the same, then the operator's other rules.
     pub rules: Vec<SubscriptionRule>,
 }
 
@@ -55,16 +56,45 @@ pub fn offer(stored: &[SubscriptionRule]) -> RuleOffer {
     let table = rules_of_programs(|program| decided(program, &compiled).unwrap_or(program.reads));
     let for_everybody = compiled.all().iter().position(is_for_everybody).unwrap_or(usize::MAX);
     let (mut front, mut behind) = (Vec::new(), Vec::new());
+    // The rules so far that will not be in front.
+    let mut before: Vec<Clients> = Vec::new();
     for (position, rule) in compiled.all().iter().enumerate() {
         let text = &stored[rule.index];
+        let clients = Clients { rule, examples: examples(&text.pattern) };
         if FORMER_PATTERNS.contains(&text.pattern.as_str()) || table.iter().any(|new| new.pattern == text.pattern) {
+            before.push(clients);
             continue;
         }
-        let is_in_front = position < for_everybody && !samples().any(|(_, user_agent)| rule.matches(user_agent));
-        if is_in_front { front.push(text.clone()) } else { behind.push(text.clone()) }
+        let is_in_front = position < for_everybody
+            && !samples().any(|(_, user_agent)| rule.matches(user_agent))
+            && !before.iter().any(|before| before.may_share(&clients));
+        if is_in_front {
+            front.push(text.clone());
+        } else {
+            behind.push(text.clone());
+            before.push(clients);
+        }
     }
     let rules = [front, table, behind].concat();
     RuleOffer { changes: changes(&compiled, &ClientRules::new(&rules)), rules }
+}
+
+/// The clients that a rule is for.
+struct Clients<'a> {
+    rule: &'a CompiledRule,
+    /// Texts that it matches; none: not known.
+    examples: Option<Vec<String>>,
+}
+
+impl Clients<'_> {
+    /// True unless the examples of the two rules, as far as they are known, say that they are for different clients.
+    fn may_share(&self, other: &Self) -> bool {
+        let matches = |rule: &CompiledRule, examples: &Option<Vec<String>>| {
+            examples.as_ref().map(|examples| examples.iter().any(|example| rule.matches(example)))
+        };
+        let found = [matches(self.rule, &other.examples), matches(other.rule, &self.examples)];
+        found.contains(&Some(true)) || found == [None, None]
+    }
 }
 
 fn changes(now: &ClientRules, then: &ClientRules) -> Vec<Change> {
@@ -194,6 +224,23 @@ mod tests {
             assert_eq!(result(&offer.rules, user_agent), Some(program.reads), "{user_agent}");
         }
         assert_eq!(super::offer(&offer.rules), RuleOffer { changes: Vec::new(), rules: offer.rules }, "once is enough");
+    }
+
+    #[test]
+    fn own_rules_do_not_overtake_rules_that_were_before_them() {
+        let stored = [
+            rule("^(?:clash|MyApp)", RuleResult::ClashMeta),
+            rule("^My", RuleResult::Links),
+            rule("^[Cc]lash", RuleResult::Clash),
+            rule("^(?i)CLASHY", RuleResult::Xray),
+            rule("^Other(?=/)", RuleResult::Xray),
+        ];
+        let offer = offer(&stored);
+        for user_agent in ["MyApp/1", "MyOther/1", "Other/1", "Nobody/1"] {
+            assert_eq!(result(&offer.rules, user_agent), result(&stored, user_agent), "{user_agent}");
+        }
+        // It was for nobody: `^[Cc]lash` is before it.
+        assert_ne!(result(&offer.rules, "ClashY/1"), Some(RuleResult::Xray));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::domain::programs::Core;
 
 use super::client::Client;
 use super::entry::Entry;
-use super::format::Reason;
 use super::percent;
+use super::refusal::Reason;
 
 /// Headers of packets.
 const PACKET_HEADERS: [&str; 7] = ["none", "srtp", "utp", "wechat-video", "dtls", "wireguard", "dns"];
@@ -88,7 +88,7 @@ pub(super) fn fingerprint<'a>(chosen: Option<&'a str>, client: &Client<'_>) -> O
 
 /// The Host header among a host's headers, and the other headers: programs refuse `Host` where it has a setting of its
 /// own.
-pub(super) fn headers(spec: &HostSpec, network: Network) -> (Option<&str>, Vec<(&str, &str)>) {
+pub(super) fn headers(spec: &HostSpec, network: Network) -> (Option<String>, Vec<(String, String)>) {
     let carries_headers = matches!(
         network,
         Network::Tcp | Network::Ws | Network::HttpUpgrade | Network::Http | Network::SplitHttp | Network::H2
@@ -97,9 +97,9 @@ pub(super) fn headers(spec: &HostSpec, network: Network) -> (Option<&str>, Vec<(
     let (mut host, mut headers) = (None, Vec::new());
     for (name, value) in all {
         if name.eq_ignore_ascii_case("host") {
-            host = Some(value.as_str()).filter(|value| !value.is_empty());
+            host = Some(value.clone()).filter(|value| !value.is_empty());
         } else {
-            headers.push((name.as_str(), value.as_str()));
+            headers.push((name.clone(), value.clone()));
         }
     }
     (host, headers)
@@ -148,7 +148,7 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     if !has_known_header_type(entry) {
         return Some("no client knows its header type");
     }
-    if entry.protocol == Protocol::Tuic && Uuid::try_parse(&entry.uuid).is_err() {
+    if entry.protocol == Protocol::Tuic && Uuid::try_parse(entry.uuid).is_err() {
         return Some("its id is not a UUID");
     }
     if (over_quic || entry.protocol == Protocol::Anytls) && entry.security == Security::None {
@@ -163,7 +163,7 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     if mode != Some("packet-up") && entry.core.xhttp_extra.as_ref().is_some_and(needs_packet_up) {
         return Some("its XHTTP settings work only in the mode packet-up");
     }
-    if !entry.headers.iter().all(|(name, value)| is_header(name, value)) {
+    if !entry.headers().all(|(name, value)| is_header(name, value)) {
         return Some("one of its headers has a name or a value that HTTP does not allow");
     }
     None

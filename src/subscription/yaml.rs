@@ -4,19 +4,21 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::ser::{Formatter, Serializer};
+use serde_json::ser::Formatter;
+
+use super::text_buffer::TextBuffer;
 
 /// Appends `name: value` at the top.
-pub fn push_member(name: &str, value: &impl Serialize, text: &mut String) {
-    push(&name, text);
+pub fn push_member(name: &str, value: &impl Serialize, text: &mut TextBuffer) {
+    text.push_with(&name, Flow);
     text.push_str(": ");
-    push(value, text);
-    text.push('\n');
+    text.push_with(value, Flow);
+    text.push_str("\n");
 }
 
 /// A whole value, each member and item of its first two levels on a line of its own.
 pub fn document(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = TextBuffer::default();
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, value) in members {
@@ -31,13 +33,13 @@ pub fn document(value: &Value) -> String {
                 push_item(item, &mut text);
             }
         }
-        other => push(other, &mut text),
+        other => text.push_with(other, Flow),
     }
-    text
+    text.into_string()
 }
 
-fn push_list(name: &str, items: &[Value], text: &mut String) {
-    push(&name, text);
+fn push_list(name: &str, items: &[Value], text: &mut TextBuffer) {
+    text.push_with(&name, Flow);
     text.push_str(":\n");
     for item in items {
         push_item(item, text);
@@ -45,17 +47,10 @@ fn push_list(name: &str, items: &[Value], text: &mut String) {
 }
 
 /// Appends an item of the list under the last key.
-pub fn push_item(value: &impl Serialize, text: &mut String) {
+pub fn push_item(value: &impl Serialize, text: &mut TextBuffer) {
     text.push_str("- ");
-    push(value, text);
-    text.push('\n');
-}
-
-fn push(value: &impl Serialize, text: &mut String) {
-    let mut bytes = Vec::with_capacity(256);
-    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, Flow));
-    // Values made of texts and numbers always make JSON; should one not, the document stays whole.
-    text.push_str(written.ok().and_then(|()| str::from_utf8(&bytes).ok()).unwrap_or("null"));
+    text.push_with(value, Flow);
+    text.push_str("\n");
 }
 
 struct Flow;
@@ -74,8 +69,8 @@ impl Formatter for Flow {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        // Nearly all texts: names of hosts and of settings.
-        if fragment.bytes().all(|byte| byte < 0x7f) {
+        // Nearly all texts, also of other alphabets and with emojis, have none of the bytes with which these characters begin.
+        if !fragment.bytes().any(|byte| matches!(byte, 0x7f | 0xc2 | 0xe2 | 0xef)) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
@@ -102,12 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_character_that_must_be_escaped_passes() {
+        for letter in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|letter| must_be_escaped(*letter)) {
+            let mut text = TextBuffer::default();
+            text.push_with(&letter, Flow);
+            assert_eq!(text.into_string(), format!("\"\\u{:04x}\"", u32::from(letter)));
+        }
+    }
+
+    #[test]
     fn texts_stay_on_their_line() {
-        let mut text = String::new();
+        let mut text = TextBuffer::default();
         push_member("a: b", &["é\u{85}\u{2028}\u{7f}🚀", "\n\"\\", "\0"], &mut text);
         push_item(&serde_json::json!({"b": 1, "c": null}), &mut text);
         assert_eq!(
-            text,
+            text.into_string(),
             "\"a: b\": [\"é\\u0085\\u2028\\u007f🚀\", \"\\n\\\"\\\\\", \"\\u0000\"]\n- {\"b\": 1, \"c\": null}\n"
         );
     }

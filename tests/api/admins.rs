@@ -13,12 +13,14 @@ on_both_engines!(
     deleted_admin_is_404,
     admin_with_wrong_fields_or_rights_is_refused,
     admins_are_filtered_by_name_and_listed_in_pages,
+    every_change_shows_at_once_in_the_list_of_admins,
     sudo_admin_can_change_only_itself_and_delete_no_sudo_admin,
     admin_named_like_a_literal_route_is_reachable_by_other_methods,
     unknown_services_of_an_admin_are_ignored,
     admin_shows_the_traffic_of_its_users_who_remain_when_it_is_deleted,
     users_of_an_admin_are_disabled_and_enabled_together,
     disabling_users_of_another_sudo_admin_or_without_rights_is_refused,
+    users_of_an_admin_are_given_to_another_together,
 );
 
 fn names(page: &Value) -> Vec<&str> {
@@ -36,7 +38,7 @@ async fn start_with_admin(db: Db) -> (TestPanel, Value) {
 
 async fn created_admin_has_coerced_fields_and_is_found_by_its_exact_name(db: Db) {
     let (panel, admin) = start_with_admin(db).await;
-    let mut expected = json!({"id": admin["id"], "username": "Coerce d", "is_sudo": false, "enabled": true,
+    let mut expected = json!({"id": admin["id"], "username": "Coerce d", "is_sudo": false, "role": "reseller", "enabled": true,
                               "all_services_access": true, "modify_users_access": false, "service_ids": [],
                               "subscription_url_prefix": ""});
     assert_eq!(admin, expected);
@@ -119,6 +121,34 @@ async fn admins_are_filtered_by_name_and_listed_in_pages(db: Db) {
     panel.get("root", "/api/admins?page=0&size=abc").await.wrong_fields(&["page", "size"]);
 }
 
+/// The first page is cached.
+async fn every_change_shows_at_once_in_the_list_of_admins(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    let panel = TestPanel::start(db).await;
+    let alice = async |size: u32| {
+        let page = panel.get("root", &format!("/api/admins?size={size}")).await.ok();
+        assert_eq!((&page["page"], &page["size"], &page["pages"]), (&json!(1), &json!(size), &json!(1)));
+        page["items"].as_array().expect("items").iter().find(|admin| admin["username"] == "alice").cloned()
+    };
+    assert_eq!(alice(50).await, None);
+    let body = json!({"username": "alice", "password": "p", "is_sudo": false, "service_ids": [1, 2]});
+    panel.post("root", "/api/admins", body).await.ok();
+    for size in [50, 7] {
+        assert_eq!(alice(size).await.expect("listed")["service_ids"], json!([1, 2]));
+    }
+    panel.put("root", "/api/admins/alice", json!({"enabled": false})).await.ok();
+    assert_eq!(alice(50).await.expect("listed")["enabled"], false);
+    panel.delete("root", "/api/services/1").await.ok();
+    assert_eq!(alice(50).await.expect("listed")["service_ids"], json!([2]));
+    panel.post("root", "/api/roles", json!({"name": "night"})).await.ok();
+    panel.put("root", "/api/admins/alice", json!({"role": "night"})).await.ok();
+    assert_eq!(alice(50).await.expect("listed")["role"], "night");
+    panel.put("root", "/api/roles/night", json!({"name": "day"})).await.ok();
+    assert_eq!(alice(50).await.expect("listed")["role"], "day");
+    panel.delete("root", "/api/admins/alice").await.ok();
+    assert_eq!(alice(50).await, None);
+}
+
 async fn sudo_admin_can_change_only_itself_and_delete_no_sudo_admin(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("dave", true).await;
@@ -198,4 +228,31 @@ async fn disabling_users_of_another_sudo_admin_or_without_rights_is_refused(db: 
         panel.post("alice", &format!("/api/admins/alice/{path}"), Value::Null).await.refused(403);
         send(panel.request(Method::POST, &format!("/api/admins/alice/{path}"))).await.refused(401);
     }
+}
+
+async fn users_of_an_admin_are_given_to_another_together(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for name in ["alice", "zoe"] {
+        panel.insert_admin(name, false).await;
+    }
+    for (name, by) in [("ann", "alice"), ("amy", "alice"), ("bob", "root"), ("gone", "alice")] {
+        panel.post(by, "/api/users", json!({"username": name, "expire_strategy": "never"})).await.ok();
+    }
+    panel.delete("root", "/api/users/gone").await.ok();
+    const GIVE: &str = "/api/admins/alice/users/set-owner?admin_username=";
+    let give = async |to: &str| panel.put("root", &format!("{GIVE}{to}"), Value::Null).await;
+    give("nobody").await.refused(404);
+    assert_eq!(give("alice").await.ok(), json!({"count": 0}), "to itself");
+    assert_eq!(give("zoe").await.ok(), json!({"count": 2}), "without the removed one");
+    let owner =
+        async |name: &str| panel.get("root", &format!("/api/users/{name}")).await.ok()["owner_username"].clone();
+    assert_eq!(
+        (owner("ann").await, owner("amy").await, owner("bob").await),
+        (json!("zoe"), json!("zoe"), json!("root"))
+    );
+    assert_eq!(panel.get("zoe", "/api/users").await.ok()["total"], json!(2));
+    assert_eq!(panel.get("alice", "/api/users").await.ok()["total"], json!(0));
+    panel.put("root", "/api/admins/nobody/users/set-owner?admin_username=zoe", Value::Null).await.refused(404);
+    panel.put("root", "/api/admins/alice/users/set-owner", Value::Null).await.wrong_fields(&["admin_username"]);
+    panel.put("zoe", &format!("{GIVE}zoe"), Value::Null).await.refused(403);
 }

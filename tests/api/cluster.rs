@@ -102,6 +102,9 @@ async fn requested_run_and_step_down_are_stored_for_the_leader(db: Db) {
     assert_eq!((requested.status.as_u16(), &requested.body["task"]), (202, &json!("prune")));
     assert!(requested.body["slot"].as_str().expect("a moment").ends_with('Z'));
     panel.post("root", "/api/cluster/tasks/dance/run", Value::Null).await.refused(404);
+    // Without BACKUP_TO no leader would serve it.
+    panel.post("root", "/api/cluster/tasks/back_up/run", Value::Null).await.refused(409);
+    assert_eq!(panel.get("root", "/api/cluster").await.ok()["back_up"], Value::Null);
     assert_eq!(panel.post("root", "/api/cluster/step-down", Value::Null).await.status.as_u16(), 202);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task_request WHERE task = 'prune'").await, 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task_request WHERE task = 'step_down'").await, 1);

@@ -180,6 +180,10 @@ async fn broken_connection_puts_the_former_configuration_back(db: Db) {
     let text = refused.body["detail"].as_str().expect("a text");
     assert!(text.contains("the former configuration is in place again, and the engine runs"), "{text}");
     assert_eq!(node.config("xray"), Some(good()));
+    let page = panel.get("root", "/api/audit?action=engine.configure").await.ok();
+    let results: Vec<&Value> =
+        page["items"].as_array().expect("items").iter().map(|it| &it["after"]["result"]).collect();
+    assert_eq!(results, ["failed", "runs"], "the newest first");
 }
 
 async fn change_goes_on_when_its_client_gives_up(db: Db) {

@@ -19,6 +19,7 @@ use crate::support::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     engine_status_and_configuration_come_from_its_node,
+    engine_is_restarted_with_the_configuration_that_it_has,
     engines_are_for_sudo_admins_only,
     invalid_configuration_is_refused_and_not_sent_to_the_node,
     engine_of_an_unknown_disabled_or_unreachable_node_is_an_error,
@@ -31,6 +32,7 @@ on_both_engines!(
     log_request_with_an_error_is_refused_before_the_handshake,
     quiet_log_stays_open_and_failed_log_closes_with_a_reason,
     log_closes_when_its_admin_may_not_read_it_any_more,
+    logs_of_an_admin_are_bounded,
 );
 
 const CONFIG: &str = "/api/nodes/1/xray/config";
@@ -66,6 +68,44 @@ async fn engine_status_and_configuration_come_from_its_node(db: Db) {
     }
     assert_eq!(panel.put("root", CONFIG, json!({"config": "x", "format": "2"})).await.ok(), json!({}));
     assert_eq!(number(&panel.panel.db, requested).await, 1, "the leader must sync the node again");
+}
+
+async fn engine_is_restarted_with_the_configuration_that_it_has(db: Db) {
+    const RESTART: &str = "/api/nodes/1/xray/restart";
+    let (panel, node) = start(db).await;
+    let own = panel.get("root", CONFIG).await.ok()["config"].as_str().expect("a text").to_owned();
+    assert_eq!(panel.post("root", RESTART, Value::Null).await.ok(), json!({}));
+    let restarted = [Event::RestartBegan { config: own.clone() }, Event::RestartEnded { config: own.clone() }];
+    assert_eq!(node.events(), restarted);
+    node.kill_engine("xray", "");
+    assert_eq!(panel.get("root", "/api/nodes/1/xray/stats").await.ok(), json!({"running": false}));
+    panel.post("root", RESTART, Value::Null).await.ok();
+    assert_eq!(panel.get("root", "/api/nodes/1/xray/stats").await.ok(), json!({"running": true}), "it was started");
+    assert_eq!(panel.get("root", CONFIG).await.ok()["config"], json!(own));
+    let requested = "SELECT COUNT(*) FROM nodes WHERE sync_request IS NOT NULL";
+    assert_eq!(number(&panel.panel.db, requested).await, 1, "the engine may have lost its users");
+    let page = panel.get("root", "/api/audit?action=engine.&limit=1").await.ok();
+    let (entry, after) = (&page["items"][0], json!({"result": "runs", "bytes": own.len()}));
+    assert_eq!(
+        (&entry["action"], &entry["object_name"], &entry["after"]),
+        (&json!("engine.restart"), &json!("xray"), &after)
+    );
+
+    node.set_config("xray", " ");
+    panel.post("root", RESTART, Value::Null).await.refused(409);
+    let nonsense = r#"{"inbounds": [{"tag": "bad", "protocol": "nonsense", "port": 443}]}"#;
+    node.set_config("xray", nonsense);
+    let refused = panel.post("root", RESTART, Value::Null).await;
+    refused.wrong_fields(&["config"]);
+    assert!(refused.body.to_string().contains("unknown config id: nonsense"), "{}", refused.body);
+    panel.post("root", "/api/nodes/9/xray/restart", Value::Null).await.refused(404);
+    // The lock is released in the background.
+    let locks = async || number(&panel.panel.db, "SELECT COUNT(*) FROM node_edit").await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while locks().await > 0 {
+        assert!(tokio::time::Instant::now() < end, "a lock is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn engines_are_for_sudo_admins_only(db: Db) {
@@ -312,6 +352,25 @@ async fn log_closes_when_its_admin_may_not_read_it_any_more(db: Db) {
     assert!(still.is_err(), "{still:?}");
     panel.panel.clock.advance(600_000_000);
     assert_closes_as_refused(&mut other).await;
+}
+
+async fn logs_of_an_admin_are_bounded(db: Db) {
+    let (panel, _node) = start(db).await;
+    panel.insert_admin("other", true).await;
+    let open = async |name| logs(&panel, "/api/nodes/1/quiet/logs", Some(panel.token_of(name))).await;
+    let mut sockets = Vec::new();
+    for _ in 0..16 {
+        sockets.push(open("root").await.expect("accepted"));
+    }
+    assert_eq!(open("root").await.err(), Some(429));
+    open("other").await.expect("another admin");
+    drop(sockets.pop());
+    let again = async {
+        while open("root").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), again).await.expect("one has ended");
 }
 
 async fn assert_closes_as_refused(socket: &mut Socket) {

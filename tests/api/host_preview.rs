@@ -2,10 +2,13 @@
 
 use reqwest::Method;
 use sarban::domain::change::Changed;
+use sarban::domain::rights::{Extent, Rights};
+use sarban::domain::scope::{Action, Resource, Scope};
 use sarban::store::Db;
 use serde_json::{Value, json};
 
 use crate::api::panel::{TestPanel, send};
+use crate::api::role_rights::insert_admin_with;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
@@ -13,6 +16,7 @@ on_both_engines!(
     preview_says_why_a_host_is_left_out,
     preview_follows_the_chain_and_refuses_like_a_change,
     preview_stores_nothing,
+    keys_of_a_user_are_for_those_who_may_read_it,
     several_hosts_are_changed_at_once_and_in_nothing_else,
     hosts_are_found_by_remark_or_address,
 );
@@ -71,6 +75,36 @@ async fn preview_is_what_the_subscription_shows_afterwards(db: Db) {
     assert!(shown["document"].as_str().unwrap().contains("@a.example:443"), "{shown}");
     let sample = panel.post("root", PREVIEW, trojan()).await.ok();
     assert!(sample["document"].as_str().unwrap().contains("sample"), "{sample}");
+}
+
+async fn keys_of_a_user_are_for_those_who_may_read_it(db: Db) {
+    let panel = TestPanel::start_with(db.clone(), &[("AUDIT_READS", "true")]).await;
+    let user = json!({"username": "ann", "expire_strategy": "never", "key": KEY});
+    panel.post("root", "/api/users", user).await.ok();
+    let (hosts, users) = (Scope(Resource::Hosts, Action::Read), Scope(Resource::Users, Action::Read));
+    let rights = Rights::default().with(hosts, Extent::All).expect("a right");
+    insert_admin_with(&panel, "hosts", rights).await;
+    insert_admin_with(&panel, "own", rights.with(users, Extent::Own).expect("a right")).await;
+    insert_admin_with(&panel, "all", rights.with(users, Extent::All).expect("a right")).await;
+    let named = format!("{PREVIEW}?username=ann");
+    for admin in ["hosts", "own"] {
+        panel.post(admin, &named, trojan()).await.refused(403);
+        panel.post(admin, PREVIEW, trojan()).await.ok();
+    }
+    let reads = "SELECT COUNT(*) FROM audit_entry WHERE action = 'user.read' AND object_name = '/api/users/ann'";
+    assert_eq!(number(&db, reads).await, 0);
+    panel.post("all", &named, trojan()).await.ok();
+    assert_eq!(number(&db, reads).await, 1);
+    panel.post("all", &format!("{PREVIEW}?username=nobody"), trojan()).await.refused(404);
+    let token = async |scopes: &[&str]| {
+        let made = panel.post("root", "/api/tokens", json!({"name": "t", "scopes": scopes})).await.ok();
+        made["secret"].as_str().expect("a token").to_owned()
+    };
+    for (scopes, status) in [(&["hosts:read"][..], 403), (&["hosts:read", "users:read"], 200)] {
+        let token = token(scopes).await;
+        let asked = panel.request(Method::POST, &named).bearer_auth(token).json(&trojan());
+        assert_eq!(send(asked).await.status.as_u16(), status, "{scopes:?}");
+    }
 }
 
 async fn preview_says_why_a_host_is_left_out(db: Db) {

@@ -17,6 +17,8 @@ on_both_engines!(
     unknown_services_and_chained_hosts_are_ignored,
     unknown_host_or_inbound_is_404_after_field_errors,
     hosts_are_listed_in_pages_of_all_or_of_an_inbound,
+    hosts_are_found_by_remark_address_sni_and_host_header,
+    host_named_twice_in_one_change_is_refused,
 );
 
 const PARTS: &str = "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES
@@ -272,4 +274,49 @@ async fn hosts_are_listed_in_pages_of_all_or_of_an_inbound(db: Db) {
     assert_eq!((&page["items"][0]["id"], &page["total"]), (&json!(2), &json!(2)));
     assert_eq!(page["links"]["next"], "/api/inbounds/2/hosts?size=1&page=2");
     assert_eq!(panel.get("root", "/api/inbounds/1/hosts").await.ok()["items"], json!([]));
+}
+
+async fn hosts_are_found_by_remark_address_sni_and_host_header(db: Db) {
+    let panel = start(db).await;
+    for fields in [
+        json!({"remark": "Frankfurt"}),
+        json!({"address": "frankfurt.example"}),
+        json!({"sni": "one.example,Cdn.FRANKFURT.example"}),
+        json!({"host": "front.frankfurt.example"}),
+        json!({"sni": "berlin.example"}),
+    ] {
+        create(&panel, UNBOUND, fields).await;
+    }
+    for (search, found) in [
+        ("frankfurt", &[1, 2, 3, 4][..]),
+        ("CDN.frank", &[3]),
+        ("one.example,cdn", &[3]),
+        ("front.", &[4]),
+        ("BERLIN.", &[5]),
+        ("paris", &[]),
+    ] {
+        let page = panel.get("root", &format!("{UNBOUND}?search={search}")).await.ok();
+        let ids: Vec<i64> =
+            page["items"].as_array().expect("items").iter().filter_map(|host| host["id"].as_i64()).collect();
+        assert_eq!((&*ids, page["total"].as_u64()), (found, Some(found.len() as u64)), "{search}");
+    }
+    let page = panel.get("root", &format!("{UNBOUND}?search=frankfurt&size=1&page=3")).await.ok();
+    assert_eq!((&page["items"][0]["id"], &page["total"]), (&json!(3), &json!(4)));
+}
+
+async fn host_named_twice_in_one_change_is_refused(db: Db) {
+    let panel = start(db).await;
+    for _ in 0..2 {
+        create(&panel, UNBOUND, json!({"weight": 1})).await;
+    }
+    let body = json!({"hosts": [{"id": 1, "weight": 2}, {"id": 2, "weight": 3}, {"id": "1", "weight": 4}]});
+    let answer = panel.put("root", UNBOUND, body).await;
+    let expected = json!({"detail": {"id": "must name each host once; 1 is there twice"}});
+    assert_eq!((answer.status.as_u16(), answer.body), (422, expected));
+    for id in [1, 2] {
+        assert_eq!(panel.get("root", &format!("{UNBOUND}/{id}")).await.ok()["weight"], 1, "nothing is changed");
+    }
+    let body = json!({"hosts": [{"id": 1, "weight": 2}, {"id": 2, "is_disabled": true}]});
+    panel.put("root", UNBOUND, body).await.ok();
+    assert_eq!(panel.get("root", &format!("{UNBOUND}/1")).await.ok()["weight"], 2);
 }

@@ -19,6 +19,7 @@ on_both_engines!(
     changed_node_reconnects_unless_it_is_disabled,
     repin_forgets_the_certificate_and_resync_does_not,
     node_says_how_far_it_is_in_step,
+    node_has_counts_and_its_last_reply,
     deleted_node_is_404,
     client_certificate_is_created_once,
     inbound_is_shown_with_its_node_and_services,
@@ -262,6 +263,47 @@ async fn node_says_how_far_it_is_in_step(db: Db) {
     execute(db, "UPDATE nodes SET synced_epoch = -1").await;
     assert_eq!(sync().await, with(&in_step, json!({"in_step": false, "connected": false})), "changes were dropped");
     panel.get("root", "/api/nodes/9/sync").await.refused(404);
+}
+
+async fn node_has_counts_and_its_last_reply(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let stats = async || panel.get("root", "/api/nodes/1/stats").await.ok();
+    let nothing = json!({"users": null, "active_users": null, "active_bytes": null, "usage_at": null, "status_since": null,
+                         "failures": 0, "healings": 0, "healed_at": null});
+    assert_eq!(stats().await, nothing);
+    let db = &panel.panel.db;
+    execute(
+        db,
+        "UPDATE nodes SET synced_users = 12, failures = 3, healings = 2, healed_at = 1000000, last_status_change = 2000000",
+    )
+    .await;
+    // One that is too old, two parts of the last one, one that is not in the totals yet, and one of another node.
+    let now = panel.panel.clock.now().micros();
+    for (batch, part, node, age, users, state) in [
+        ("a1", 0, 1, 4_000_000_000i64, 9, "applied"),
+        ("a2", 0, 1, 60_000_000, 9, "folded"),
+        ("a3", 0, 1, 30_000_000, 5, "applied"),
+        ("a3", 1, 1, 30_000_000, 2, "folded"),
+        ("a4", 0, 1, 0, 9, "staged"),
+        ("a5", 0, 7, 10_000_000, 9, "applied"),
+    ] {
+        let at = now - age;
+        let (id, payload) = match db {
+            Db::Pg(_) => (format!("'000000000000000000000000000000{batch}'"), r"'\x00'"),
+            Db::Lite(_) => (format!("x'000000000000000000000000000000{batch}'"), "x'00'"),
+        };
+        let insert = format!(
+            "INSERT INTO usage_batch (batch_id, part, node_id, fetched_at, coefficient, entries, bytes, state, state_at, payload)
+             VALUES ({id}, {part}, {node}, {at}, 1, {users}, {users}00, '{state}', {at}, {payload})"
+        );
+        execute(db, insert.leak()).await;
+    }
+    let expected = json!({"users": 12, "active_users": 7, "active_bytes": 700, "status_since": "1970-01-01T00:00:02Z",
+                          "failures": 3, "healings": 2, "healed_at": "1970-01-01T00:00:01Z"});
+    let shown = stats().await;
+    assert_eq!(with(&shown, json!({"usage_at": null})), with(&nothing, expected));
+    assert!(shown["usage_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{shown}");
+    panel.get("root", "/api/nodes/9/stats").await.refused(404);
 }
 
 async fn deleted_node_is_404(db: Db) {

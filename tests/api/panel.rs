@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
+use sarban::actions::use_log::UseLog;
 use sarban::api;
 use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use sarban::app::connections::{Connections, Limits};
@@ -35,6 +36,10 @@ pub const START: i64 = 1_795_466_185_000_000;
 pub struct TestPanel {
     /// Database, clock and wake-up of the panel.
     pub panel: Panel,
+    /// Uses of sessions that are not written yet.
+    pub uses: UseLog,
+    /// Uses of API tokens that are not written yet.
+    pub token_uses: UseLog,
     base: String,
     client: Client,
     server: JoinHandle<()>,
@@ -100,13 +105,15 @@ impl TestPanel {
         let cluster = ClusterView::alone("test".to_owned(), Identity::new("host".to_owned()), schedules);
         let connections = Connections::new(Limits::of(1_000), settings.http.trusted_proxies.clone());
         let state = wiring.api(cluster, health, metrics);
+        let uses = state.caches.session_uses.clone();
+        let token_uses = state.caches.token_uses.clone();
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server =
             server::serve(acceptor, connections, api::routes(state), Timeouts::default(), std::future::pending());
         let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        Self { panel, base, client: client.expect("a client"), server }
+        Self { panel, uses, token_uses, base, client: client.expect("a client"), server }
     }
 
     /// Inserts an admin whose password is its name followed by `pass`. The hash has the lowest cost, because the panel's

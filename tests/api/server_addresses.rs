@@ -16,6 +16,7 @@ on_both_engines!(
     hosts_of_a_node_show_its_address_if_clients_reach_it,
     every_panel_shows_the_address_that_the_first_one_found,
     setting_wins_over_what_a_machine_finds,
+    addresses_in_use_are_shown_with_the_cluster,
     host_without_a_known_address_is_left_out,
 );
 
@@ -144,4 +145,16 @@ async fn host_without_a_known_address_is_left_out(db: Db) {
     let reasons: Vec<_> =
         explained["hosts"].as_array().expect("hosts").iter().map(|host| host["left_out"].clone()).collect();
     assert_eq!(reasons.iter().filter(|reason| !reason.is_null()).count(), 3, "{explained}");
+}
+
+async fn addresses_in_use_are_shown_with_the_cluster(db: Db) {
+    let panel = start(&db, "one", &["172.17.0.2"], &[("SERVER_IPV6", "2001:db8::50")]).await;
+    panel.insert_admin("root", true).await;
+    let expected = json!([
+        {"address": "172.17.0.2", "source": "private", "host": "one"},
+        {"address": "2001:db8::50", "source": "setting", "host": "one"},
+    ]);
+    assert_eq!(panel.get("root", "/api/cluster").await.ok()["addresses"], expected);
+    execute(&db, "DELETE FROM panel_address").await;
+    assert_eq!(panel.get("root", "/api/cluster").await.ok()["addresses"], json!([]));
 }

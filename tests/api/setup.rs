@@ -8,7 +8,7 @@ use sarban::store::Db;
 use serde_json::{Value, json};
 
 use crate::api::panel::{Answer, TestPanel, send};
-use crate::support::database::{execute, number, on_both_engines};
+use crate::support::database::{execute, number, on_both_engines, texts};
 
 on_both_engines! {
     code_makes_the_first_admin_once,
@@ -24,7 +24,7 @@ async fn without_admins(db: &Db) -> TestPanel {
 
 async fn use_code(panel: &TestPanel, code: &str, name: &str) -> Answer {
     let body = json!({"code": code, "username": name, "password": "a password"});
-    send(panel.request(Method::POST, "/api/setup").json(&body)).await
+    send(panel.request(Method::POST, "/api/setup").header("x-request-id", name).json(&body)).await
 }
 
 async fn code_makes_the_first_admin_once(db: Db) {
@@ -37,6 +37,8 @@ async fn code_makes_the_first_admin_once(db: Db) {
     let token = made["access_token"].as_str().expect("a token");
     let me = send(panel.request(Method::GET, "/api/admins/current").bearer_auth(token)).await.ok();
     assert_eq!((&me["username"], &me["is_sudo"]), (&json!("owner"), &json!(true)));
+    let entered = texts(&db, "SELECT request_id FROM audit_entry WHERE action = 'admin.create'").await;
+    assert_eq!(entered, ["owner"]);
     use_code(&panel, &code, "second").await.refused(403);
     assert_eq!(setup::new_code(&panel.panel).await.expect("a database"), None, "there is an admin");
 }

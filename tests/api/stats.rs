@@ -4,10 +4,11 @@ use reqwest::Method;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::usage::UsageReply;
-use sarban::store::Db;
 use sarban::store::usage::batches;
 use sarban::store::usage::totals;
 use sarban::store::usage::totals::ApplyOptions;
+use sarban::store::users::changes;
+use sarban::store::{Db, IdList};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,7 +18,9 @@ use crate::support::database::{execute, number, on_both_engines};
 on_both_engines!(
     users_are_online_by_their_last_traffic_until_the_first_recording,
     users_are_counted_by_state_and_owner,
-    nodes_and_admins_are_counted_for_sudo_admins
+    nodes_and_admins_are_counted_for_sudo_admins,
+    waiting_work_is_counted_for_sudo_admins,
+    traffic_of_each_node_is_summed_over_the_span
 );
 
 async fn users_are_counted_by_state_and_owner(db: Db) {
@@ -115,4 +118,67 @@ async fn nodes_and_admins_are_counted_for_sudo_admins(db: Db) {
     assert_eq!(panel.get("root", "/api/system/stats/admins").await.ok(), json!({"total": 2}));
     panel.get("alice", "/api/system/stats/nodes").await.refused(403);
     panel.get("alice", "/api/system/stats/admins").await.refused(403);
+}
+
+async fn waiting_work_is_counted_for_sudo_admins(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    let path = "/api/system/stats/backlog";
+    panel.get("alice", path).await.refused(403);
+    let nothing = json!({
+        "waiting_users": 0, "waiting_users_since": null, "nodes_out_of_step": [], "waiting_usage": 0,
+        "waiting_usage_since": null, "quarantined_usage": 0,
+    });
+    assert_eq!(panel.get("root", path).await.ok(), nothing);
+    execute(
+        &db,
+        "UPDATE nodes SET status = 'healthy', synced_at = 1795466185000000, synced_epoch = -1;
+         INSERT INTO nodes (id, name, address, port, connection_backend, status, synced_epoch, created_at)
+         SELECT 7, 'in step', 'a', 1, 'grpclib', 'healthy', epoch, 0 FROM scheduler_epoch;
+         INSERT INTO nodes (id, name, address, port, connection_backend, status, synced_epoch, created_at)
+         VALUES (8, 'down', 'b', 1, 'grpclib', 'unhealthy', -1, 0)",
+    )
+    .await;
+    for (user, at) in [(1, START), (2, START - 1_000_000)] {
+        let mut tx = db.begin().await.expect("a transaction");
+        changes::mark(&mut tx, IdList::new([user]), Moment::from_micros(at)).await.expect("marked");
+        tx.commit().await.expect("a commit");
+    }
+    staged(&db, START - 5_000_000, &[1]).await;
+    staged(&db, START, &[1]).await;
+    staged(&db, START + 1, &[1]).await;
+    execute(&db, "UPDATE usage_batch SET trouble = 'damaged' WHERE fetched_at = 1795466185000001").await;
+    let found = panel.get("root", path).await.ok();
+    assert_eq!((&found["waiting_users"], &found["waiting_usage"]), (&json!(2), &json!(2)), "{found}");
+    assert_eq!(found["waiting_users_since"], "2026-11-23T20:36:24Z");
+    assert_eq!(found["waiting_usage_since"], "2026-11-23T20:36:20Z");
+    assert_eq!(found["quarantined_usage"], 1);
+    let lacking = json!([{"node_id": 1, "node_name": "local", "synced_at": "2026-11-23T20:36:25Z"}]);
+    assert_eq!(found["nodes_out_of_step"], lacking);
+}
+
+async fn traffic_of_each_node_is_summed_over_the_span(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    execute(
+        &db,
+        "INSERT INTO nodes (id, name, address, port, connection_backend, created_at) VALUES (2, 'b', 'b', 1, 'grpclib', 0);
+         INSERT INTO node_usage_hours (node_id, hour, counted) VALUES
+             (1, 1795460400000000, 5), (1, 1795464000000000, 7), (2, 1795464000000000, 40),
+             (3, 1795464000000000, 1), (4, 1795464000000000, 2), (2, 1795363200000000, 100)",
+    )
+    .await;
+    let path = "/api/system/stats/traffic/nodes?start=2026-11-23T00:00:00Z";
+    let found = panel.get("root", path).await.ok();
+    let expected = json!({
+        "nodes": [
+            {"node_id": 2, "node_name": "b", "total": 40},
+            {"node_id": 1, "node_name": "local", "total": 12},
+            {"node_id": null, "node_name": "deleted nodes", "total": 3},
+        ],
+        "total": 55,
+    });
+    assert_eq!(found, expected);
+    assert_eq!(panel.get("root", "/api/system/stats/traffic/nodes").await.ok()["total"], 155, "30 days");
+    panel.get("alice", path).await.refused(403);
 }

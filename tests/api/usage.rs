@@ -93,6 +93,10 @@ async fn admin_sees_the_traffic_of_its_own_users_also_removed_ones(db: Db) {
     let path = format!("/api/system/stats/traffic?{SPAN}");
     let points = json!([[THREE, 120], [THREE + HOUR, 1003], [THREE + 2 * HOUR, 4000]]);
     assert_eq!(panel.get("alice", &path).await.ok()["usages"], points);
+    let of = |owner: &str| format!("{path}&owner_username={owner}");
+    assert_eq!(panel.get("root", &of("alice")).await.ok()["usages"], points, "of one admin, for a sudo admin");
+    panel.get("root", &of("nobody")).await.refused(404);
+    panel.get("alice", &of("root")).await.refused(403);
     panel.delete("alice", "/api/users/ann").await.ok();
     assert_eq!(panel.get("alice", &path).await.ok()["usages"], points, "removed users count");
 }

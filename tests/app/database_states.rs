@@ -20,10 +20,10 @@ use crate::app::processes::first_admin;
 use crate::support;
 use crate::support::servers::{Postgres, open_folder};
 
-/// Longest time until the health report shows a state: a second between probes, 3 s for an answer, and as much again.
-const NOTICE: Duration = Duration::from_secs(8);
-/// Longest time until a healed panel is ready and answers: the target of 5 s, twice on a busy machine.
-const HEALED: Duration = Duration::from_secs(10);
+/// Longest time until the health report shows a state: a second between probes, 3 s for an answer, thrice on a busy machine.
+const NOTICE: Duration = Duration::from_secs(12);
+/// Longest time until a healed panel is ready and answers: the target of 5 s, four times on a busy machine.
+const HEALED: Duration = Duration::from_secs(20);
 
 /// The key of the user `ann`.
 const KEY: &str = "00000000000000000000000000000001";
@@ -56,7 +56,8 @@ impl Site {
             cluster: format!("test-{}", uuid::Uuid::new_v4().simple()),
             folder: folder.path(),
             // All operations are sent at once by one admin, who gets a quarter.
-            more: vec![("MAX_REQUESTS_AT_ONCE", "400".to_owned())],
+            // Without a copy, subscriptions are refused like everything else.
+            more: vec![("MAX_REQUESTS_AT_ONCE", "400".to_owned()), ("SUBSCRIPTION_COPY_MAX_AGE_HOURS", "0".to_owned())],
         };
         let mut panel = setup.start("ann");
         panel.ready().await;
@@ -88,8 +89,8 @@ impl Site {
         }
     }
 
-    /// Sends every operation of the API; returns those that were not refused with 503 and `Retry-After`.
-    async fn not_refused(&self) -> Vec<(u16, Method, String)> {
+    /// Sends every operation of the API, so many at once; returns those that were not refused with 503 and `Retry-After`.
+    async fn not_refused(&self, at_once: usize) -> Vec<(u16, Method, String)> {
         // For a second a panel remembers who has signed in.
         sleep(Duration::from_millis(1_200)).await;
         let operations = operations();
@@ -108,14 +109,22 @@ impl Site {
             assert!(is_refused || !status.is_server_error(), "{method} {path}: {status} {may_retry} {text}");
             (!is_refused).then(|| (status.as_u16(), method, path))
         });
-        answers.buffer_unordered(64).filter_map(ready).collect().await
+        answers.buffer_unordered(at_once).filter_map(ready).collect().await
     }
 
     /// Checks that reads are served, and that no change is.
     async fn refuses_changes_only(&self) {
-        let served = self.not_refused().await;
-        let reads = served.iter().filter(|(_, method, _)| *method == Method::GET).count();
-        assert_eq!(reads, operations().iter().filter(|(method, _)| *method == Method::GET).count(), "{served:?}");
+        let is_get = |method: &Method| *method == Method::GET;
+        let reads = operations().iter().filter(|(method, _)| is_get(method)).count();
+        let began = Instant::now();
+        let served = loop {
+            let served = self.not_refused(8).await;
+            if served.iter().filter(|(_, method, _)| is_get(method)).count() == reads {
+                break served;
+            }
+            // Some may wait too long for a connection while the machine is busy.
+            assert!(began.elapsed() < Duration::from_secs(30), "{reads} reads: {served:?}");
+        };
         for (status, method, path) in served {
             // Other changes were refused before they reached the database.
             let is_read = method == Method::GET || READS.contains(&path.as_str());
@@ -207,16 +216,16 @@ async fn server_that_refuses_sessions_is_503_and_heals() {
     site.run("ALTER ROLE panel PASSWORD 'second'").await;
     site.end_sessions().await;
     site.wait_for_report("unavailable", "the database refuses access").await;
-    assert_eq!(site.not_refused().await, []);
+    assert_eq!(site.not_refused(64).await, []);
     site.run("ALTER ROLE panel PASSWORD 'first'").await;
     site.heals("password").await;
 
     let mut taken = vec![];
+    let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", site.postgres.port);
     let began = Instant::now();
     loop {
         // The panel takes a place as soon as its session is ended, unless another client is faster.
         site.end_sessions().await;
-        let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", site.postgres.port);
         while let Ok(session) = PgConnection::connect(&url).await {
             taken.push(session);
         }
@@ -228,19 +237,21 @@ async fn server_that_refuses_sessions_is_503_and_heals() {
         assert!(began.elapsed() < NOTICE, "the panel has {left} sessions");
     }
     site.wait_for_report("unavailable", "the database has no free connection").await;
-    assert_eq!(site.not_refused().await, []);
+    assert_eq!(site.not_refused(64).await, []);
     drop(taken);
     site.heals("connections").await;
 
     // A smart shutdown: the server waits for the superuser's session and takes no more.
     site.postgres.signal(Signal::TERM);
-    sleep(Duration::from_millis(200)).await;
+    while PgConnection::connect(&url).await.is_ok() {
+        sleep(Duration::from_millis(50)).await;
+    }
     site.end_sessions().await;
     site.wait_for_report("unavailable", "the database is starting or stopping").await;
-    assert_eq!(site.not_refused().await, []);
+    assert_eq!(site.not_refused(64).await, []);
     site.postgres.stop(Signal::INT).await.expect("stopped");
     site.wait_for_report("unavailable", "the database is unreachable").await;
-    assert_eq!(site.not_refused().await, []);
+    assert_eq!(site.not_refused(64).await, []);
     site.postgres.restart(Signal::INT).await.expect("started");
     site.heals("restart").await;
 }

@@ -1,9 +1,12 @@
 //! Whole processes: starting, stopping, hand-over, upgrades, behind pgbouncer.
 
+mod announcements;
 pub mod clients;
 mod database_states;
+mod edge;
 mod full_disk;
 mod gone_clients;
+mod idle;
 mod killed_change;
 pub mod panel_process;
 pub mod pgbouncer;
@@ -18,3 +21,4 @@ mod stopping;
 mod take_over;
 mod unable;
 mod versions;
+mod without_database;

@@ -105,16 +105,28 @@ impl Setup<'_> {
         self.start_in(self.command(), name, port, arguments)
     }
 
-    fn start_in(&self, mut command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
+    /// Starts an edge that knows no database, with a folder of its own.
+    pub fn start_edge(&self, name: &str, panels: &str, token: &str) -> PanelProcess {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mut command = self.command();
+        command.env_remove("SQLALCHEMY_DATABASE_URL").env("EDGE_PANELS", panels).env("EDGE_TOKEN", token);
+        self.run_in(&folder, command, name, free_port(), &["edge"])
+    }
+
+    fn start_in(&self, command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
+        self.run_in(self.folder, command, name, port, &[&["serve"], arguments].concat())
+    }
+
+    fn run_in(&self, data: &Path, mut command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
         let log = self.folder.join(format!("{name}.log"));
         let has_certificate = command.get_envs().any(|(name, _)| name == "UVICORN_SSL_CERTFILE");
         let scheme = if has_certificate { "https" } else { "http" };
         let output = std::fs::File::options().create(true).append(true).open(&log);
         let child = command
-            .arg("serve")
             .args(arguments)
             .env("INSTANCE_NAME", name)
-            .env("DATA_DIR", self.folder)
+            .env("DATA_DIR", data)
             .env("UVICORN_HOST", "127.0.0.1")
             .env("UVICORN_PORT", port.to_string())
             .stderr(output.expect("a log"))

@@ -119,6 +119,8 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
             days_left: 3,
             crash,
             hourly_retention: None,
+            audit_retention: None,
+            back_up: None,
         }),
     };
     Coordination::start(parts).expect("it starts")

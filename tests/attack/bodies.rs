@@ -17,8 +17,6 @@ on_both_engines!(
     empty large_bodies_of_a_sudo_admin_share_a_bounded_memory,
 );
 
-const SOON: Duration = Duration::from_secs(5);
-
 /// Each connection sends a form of 4 MiB, all but its last byte.
 async fn large_login_forms_of_strangers_take_no_memory(test: TestDatabase) {
     let target = Target::start(&test, &[]).await;
@@ -38,7 +36,7 @@ async fn large_login_forms_of_strangers_take_no_memory(test: TestDatabase) {
         }))
         .await;
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
 }
 
 /// Each connection sends one of a hundred bytes, and holds on.
@@ -58,7 +56,7 @@ async fn endless_bodies_of_an_admin_delay_nobody_else(test: TestDatabase) {
         }
         sleep(Duration::from_secs(size(2, 20) as u64)).await;
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
 }
 
 /// Ten requests at once, again and again, each of as many wrong ids as fit into a body.
@@ -79,7 +77,7 @@ async fn lists_of_wrong_ids_get_short_answers(test: TestDatabase) {
             .await;
         }
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
 }
 
 /// Configurations of 4 MiB, more than fit into the memory for bodies.
@@ -99,6 +97,6 @@ async fn large_bodies_of_a_sudo_admin_share_a_bounded_memory(test: TestDatabase)
         }))
         .await
     };
-    let answers = target.withstands(250, SOON, attack).await;
+    let answers = target.withstands(250, attack).await;
     assert!(answers.iter().any(|answer| answer.contains(" 422 ")), "{answers:?}");
 }

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
+use reqwest::Method;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use crate::attack::{Target, size};
+use crate::app::processes::call;
+use crate::attack::{Target, exchange, size};
 use crate::support::database::{TestDatabase, on_both_engines};
+use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
     empty more_idle_connections_than_descriptors_delay_nobody,
     empty connections_that_drip_headers_delay_nobody,
     empty stalled_tls_handshakes_delay_nobody,
+    empty event_streams_and_logs_that_are_held_delay_nobody,
 );
 
-const SOON: Duration = Duration::from_secs(5);
 const DESCRIPTORS: u32 = 256;
 
 async fn more_idle_connections_than_descriptors_delay_nobody(test: TestDatabase) {
@@ -28,7 +32,7 @@ async fn more_idle_connections_than_descriptors_delay_nobody(test: TestDatabase)
         }
         sleep(Duration::from_secs(size(2, 20) as u64)).await;
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
     let log = target.panel.log();
     assert_eq!(log.matches("the maximum of connections is reached").count(), 1, "{log}");
     assert!(target.panel.counter("http_connections_closed_total").await > 200.0);
@@ -52,7 +56,7 @@ async fn connections_that_drip_headers_delay_nobody(test: TestDatabase) {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
 }
 
 /// Connections to a panel with a certificate that never finish their handshake: they send nothing, or half of it.
@@ -87,5 +91,40 @@ async fn stalled_tls_handshakes_delay_nobody(test: TestDatabase) {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    target.withstands(60, SOON, attack).await;
+    target.withstands(60, attack).await;
+}
+
+/// An admin follows changes, and a sudo admin the log of an engine, over as many connections as they can make.
+async fn event_streams_and_logs_that_are_held_delay_nobody(test: TestDatabase) {
+    let target = Target::start_as(&test, async |setup| setup.start_with_descriptors("target", DESCRIPTORS)).await;
+    let node = TestNode::start(Options::default()).await.expect("a node");
+    let place = json!({"address": "127.0.0.1", "port": node.address().port(), "connection_backend": "grpcio"});
+    call(&target.panel, &target.root, Method::PUT, "/api/nodes/1", place).await;
+    let events = format!("GET /api/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", target.mallory);
+    let log = format!(
+        "GET /api/nodes/1/quiet/logs HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\n\
+         upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        target.eve
+    );
+    let attack = async {
+        let (mut held, mut followed, mut logs) = (Vec::new(), 0, 0);
+        for nth in 0..size(200, 1_000) {
+            let Ok(mut stream) = target.connect().await else { continue };
+            let asked = if nth % 2 == 0 { &events } else { &log };
+            let answer = exchange(&mut stream, &[asked.as_bytes()]).await;
+            match answer.split(' ').nth(1) {
+                Some("200") => followed += 1,
+                Some("101") => logs += 1,
+                // The panel may have closed the connection for a newer one.
+                Some("429") | None => continue,
+                Some(_) => panic!("{answer}"),
+            }
+            held.push(stream);
+        }
+        sleep(Duration::from_secs(size(2, 20) as u64)).await;
+        (followed, logs)
+    };
+    let (followed, logs) = target.withstands(60, attack).await;
+    assert!(followed >= 64, "{followed} event streams");
+    assert_eq!(logs, 16, "logs of engines");
 }

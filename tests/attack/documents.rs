@@ -13,8 +13,6 @@ on_both_engines!(
     empty clients_that_do_not_read_their_answers_take_little_memory,
 );
 
-const SOON: Duration = Duration::from_secs(5);
-
 /// Hosts whose texts grow when they are filled. A debug build takes a second to render six hundred.
 pub async fn insert_expensive_hosts(test: &TestDatabase) {
     let spec = json!({
@@ -43,5 +41,5 @@ async fn clients_that_do_not_read_their_answers_take_little_memory(test: TestDat
         }
         sleep(Duration::from_secs(size(2, 20) as u64)).await;
     };
-    target.withstands(400, SOON, attack).await;
+    target.withstands(400, attack).await;
 }

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use sarban::domain::moment::SECOND;
 use sarban::store::OpenOptions;
+use sarban::store::cluster::members::{self, Member};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, query_scalar};
@@ -40,6 +43,8 @@ on_both_engines!(
     empty changed_rows_are_stable_over_a_second_round_trip,
     empty recorded_panel_survives_the_round_trip,
     empty settings_that_the_old_panel_lacks_are_named,
+    empty export_is_refused_while_a_panel_runs,
+    empty file_is_complete_if_only_its_report_fails,
 );
 
 /// Exports a panel into a new file of the folder.
@@ -148,6 +153,41 @@ async fn settings_that_the_old_panel_lacks_are_named(panel: OpenOptions) {
     }
 }
 
+/// A panel that runs would wait for the export, and go on writing what the file lacks.
+async fn export_is_refused_while_a_panel_runs(panel: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    import(&dir, &old, &panel, &[]).expect_success();
+    let db = sarban::store::Db::open(&panel).await.expect("the database");
+    let now = sarban::store::clock::now(&db).await.expect("the time");
+    let member = Member {
+        instance: uuid::Uuid::new_v4(),
+        host: "box".to_owned(),
+        pid: 7,
+        worker_threads: 1,
+        cores: 1.0,
+        version: "1.0.0".to_owned(),
+        started_at: 0,
+        last_seen: 0,
+        tasks: "{}".to_owned(),
+        report: "{}".to_owned(),
+    };
+    let beat = async |at| {
+        let mut tx = db.begin().await.expect("a transaction");
+        members::beat(&mut tx, &member, at).await.expect("a heartbeat");
+        tx.commit().await.expect("committed");
+    };
+    beat(now).await;
+    let variables = [("DATABASE_URL", &*url(&panel))];
+    let error = dir.run(&["export", "--to", "sqlite:///back.sqlite3"], &variables).expect_failure(1);
+    assert!(error.contains("a panel is running: process 7 on box; stop all panels"), "{error}");
+    assert!(!dir.0.path().join("back.sqlite3").exists() && !dir.0.path().join("back.sqlite3.part").exists());
+    // Killed eleven seconds ago.
+    beat(now.plus(-11 * SECOND)).await;
+    db.close().await;
+    export(&dir, &panel, "back.sqlite3");
+}
+
 /// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.
 #[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 async fn recorded_panel_survives_the_round_trip(panel: OpenOptions) {
@@ -171,6 +211,35 @@ async fn recorded_panel_survives_the_round_trip(panel: OpenOptions) {
         }
         let (old, back) = (types(&mut old, table).await, types(&mut back, table).await);
         assert!(back.is_subset(&old), "{table}: {:?}", back.difference(&old));
+    }
+}
+
+/// The device is full: the file is what counts, and its report can be read from it.
+async fn file_is_complete_if_only_its_report_fails(panel: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    import(&dir, &old, &panel, &[]).expect_success();
+    for (name, more) in [("one.sqlite3", &[][..]), ("two.sqlite3", &["--json"])] {
+        let path = dir.0.path().join(name);
+        let to = format!("sqlite:///{}", path.display());
+        let report = dir.0.path().join(name).with_extension("report");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device");
+        let output = Command::new(env!("CARGO_BIN_EXE_sarban"))
+            .args(["export", "--to", &to, "--report", &report.display().to_string()])
+            .args(more)
+            .env_clear()
+            .env("DATABASE_URL", url(&panel))
+            .current_dir(dir.0.path())
+            .stdout(full)
+            .output()
+            .expect("sarban runs");
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(&format!("{name} is complete, and its report could not be written")), "{error}");
+        assert!(error.contains("No space left"), "{error}");
+        assert_same(&old, &path, &["nodes", "backends", "hosts"]).await;
+        let stored: Value = serde_json::from_slice(&std::fs::read(&report).expect("the report")).expect("JSON");
+        assert!(stored.is_object(), "the report of --report is written all the same");
     }
 }
 

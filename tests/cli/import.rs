@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sarban::config::database_url::DatabaseUrl;
-use sarban::domain::ids::{HostId, UserId};
+use sarban::domain::admin::Admin;
+use sarban::domain::ids::{HostId, ServiceId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::user::{Expiry, ResetStrategy};
 use sarban::store::access::{admins, secrets};
@@ -122,6 +123,11 @@ async fn assert_is_all_here(into: &OpenOptions) {
     assert_eq!(Some(root.created_at), Moment::parse("2024-02-03T04:05:06.000007"));
     let mina = admins::by_username(&db, "mina").await.expect("read").expect("mina");
     assert_eq!(mina.created_at, Moment::from_micros(0), "without a date, so that it is older than every token");
+    // The rights of before: sudo, all services, may change users, may sign in; and no quota, which nobody had.
+    let rights = |it: &Admin| (it.is_sudo, it.all_services_access, it.modify_users_access, it.enabled);
+    assert_eq!((rights(&root), rights(&mina)), ((true, false, true, true), (false, true, false, true)));
+    assert_eq!(mina.service_ids, [ServiceId(2)]);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM admin_quota").await, 0);
     let stored = admins::password(&db, "mina").await.expect("read").expect("mina");
     assert_eq!(stored.hash, "$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe");
     assert_eq!(secrets::jwt(&db, "").await.expect("read"), "c0ffee00".repeat(8));
@@ -130,6 +136,8 @@ async fn assert_is_all_here(into: &OpenOptions) {
         Some("-----BEGIN PRIVATE KEY-----")
     );
     assert_eq!(settings::subscription(&db).await.expect("read").profile_title, "Fin");
+    let entries = "SELECT COUNT(*) FROM audit_entry WHERE actor = 'command' AND action = 'database.import'";
+    assert_eq!(number(&db, entries).await, 1);
 
     let dated = users::by_username(&db, "dated").await.expect("read").expect("dated");
     assert_eq!((dated.id, dated.key.as_str()), (UserId(10), "1f0c8a3b5d7e9f2a4c6e8b0d1f3a5c7e"));

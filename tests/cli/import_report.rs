@@ -8,10 +8,14 @@ use serde_json::Value;
 use super::WorkDir;
 use super::import::{ODD_ROWS, ROWS, SCHEMA, old_panel};
 
-/// A host with the default address of a reported inbound, and one with an address of its own.
+/// A host with the default address of a reported inbound, and one with it in other fields; two users with a date that nothing
+/// uses.
 const HOSTS: &str =
     "INSERT INTO hosts (id, remark, address, security, alpn, fingerprint, weight, universal, inbound_id) VALUES
-    (95, 'default', '{SERVER_IP}', 'inbound_default', 'none', 'none', 1, FALSE, 6)";
+    (95, 'default', '{SERVER_IP}', 'inbound_default', 'none', 'none', 1, FALSE, 6),
+    (96, 'at {SERVER_IPV6!s}', '{SERVER_IPX}', 'inbound_default', 'none', 'none', 1, FALSE, 6);
+    UPDATE hosts SET path = '/{SERVER_IP:>20}' WHERE id = 96;
+    UPDATE users SET expire_date = '2030-01-01 00:00:00.000000' WHERE id IN (11, 40)";
 
 #[tokio::test]
 async fn report_has_counts_sums_reasons_and_the_way_back_and_no_secret() {
@@ -31,16 +35,25 @@ async fn report_has_counts_sums_reasons_and_the_way_back_and_no_secret() {
         all.iter().find(|it| it[key] == name).unwrap_or_else(|| panic!("{name}: {report:#}")).clone()
     };
     for (table, rows, left_out) in
-        [("admins", 4, 1), ("users", 9, 0), ("services", 2, 0), ("nodes", 6, 0), ("hosts", 5, 1)]
+        [("admins", 4, 1), ("users", 9, 0), ("services", 2, 0), ("nodes", 6, 0), ("hosts", 6, 1)]
     {
         let found = of("tables", "table", table);
         assert_eq!((&found["rows"], &found["left_out"]), (&rows.into(), &left_out.into()), "{table}");
         assert_eq!(found["copied"], rows - left_out, "{table}");
     }
     assert_eq!(of("sums", "what", "used traffic of users, bytes")["sum"], "9000000000000000758");
-    let meaning = of("meaning", "table", "hosts");
-    assert_eq!(meaning["rows"], serde_json::json!(["95"]));
-    assert!(meaning["reason"].as_str().is_some_and(|it| it.contains("{SERVER_IP}")), "{meaning}");
+    let rows = |list: &str, reason: &str| {
+        let all = report[list].as_array().expect("a list");
+        let found = all.iter().find(|it| it["reason"].as_str().is_some_and(|it| it.starts_with(reason)));
+        found.unwrap_or_else(|| panic!("{reason}: {report:#}"))["rows"].clone()
+    };
+    for (field, host) in [("address", "95"), ("remark", "96"), ("path", "96")] {
+        assert_eq!(rows("meaning", &format!("{field} has {{SERVER_IP}} or")), serde_json::json!([host]));
+    }
+    for (strategy, user) in [("start_on_first_use", "11"), ("never", "40")] {
+        let reason = format!("expire_date is there, and expire_strategy is {strategy}: cleared");
+        assert_eq!(rows("changed", &reason), serde_json::json!([user]));
+    }
     assert!(report["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true));
     let back = format!("sarban export --to sqlite:///{}", dir.0.path().join("back.sqlite3").display());
     assert_eq!(

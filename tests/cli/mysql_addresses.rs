@@ -55,7 +55,8 @@ async fn sockets_authorities_and_passwords_work_as_in_python() {
     let server = MariaDb::start_with(folder, &tls).await;
     raw_sql(
         "CREATE DATABASE panel; CREATE USER u IDENTIFIED BY 'p/w#1?'; GRANT ALL ON panel.* TO u;
-         CREATE USER tls IDENTIFIED BY 'p' REQUIRE SSL; GRANT ALL ON panel.* TO tls",
+         CREATE USER tls IDENTIFIED BY 'p' REQUIRE SSL; GRANT ALL ON panel.* TO tls;
+         INSTALL SONAME 'auth_ed25519'; CREATE USER ed IDENTIFIED VIA ed25519 USING PASSWORD('p')",
     )
     .execute(&mut server.connect("").await)
     .await
@@ -75,6 +76,7 @@ async fn sockets_authorities_and_passwords_work_as_in_python() {
     fails(&dir, &format!("{login}?ssl_disabled=true"), 1, "Access denied");
     fails(&dir, &format!("{login}?ssl_capath=/etc/ssl"), 2, "\"ssl_capath\"");
     fails(&dir, &format!("{login}?ssl_ca=missing.pem"), 2, "\"missing.pem\"");
+    fails(&dir, &format!("mysql://ed:p@localhost:{port}/panel"), 1, "create a user with mysql_native_password");
     fails(&dir, &format!("mysql://u:p/w#1?@x@localhost:{port}/panel"), 2, "percent-encode");
 }
 

@@ -59,7 +59,7 @@ fn files_that_serve_does_not_use_are_named_with_status_2() {
         ),
         (
             &[("UVICORN_SSL_CERTFILE", page), ("UVICORN_SSL_KEYFILE", page)],
-            format!("UVICORN_SSL_KEYFILE: no PEM key in {page}"),
+            format!("UVICORN_SSL_CERTFILE: no PEM certificates in {page}"),
         ),
     ] {
         for arguments in [&["plan"][..], &["plan", "--json"]] {

@@ -47,6 +47,9 @@ fn cases(taken: u16) -> Vec<Case> {
             2,
         ),
         case(&[("UVICORN_SSL_CERTFILE", "a.pem"), ("UVICORN_SSL_KEYFILE", "b.pem")], "does not belong", 2),
+        case(&[("UVICORN_SSL_CERTFILE", "lone.pem")], "no PEM key beside the certificate; set UVICORN_SSL_KEYFILE", 2),
+        case(&[("UVICORN_SSL_CERTFILE", "a.pem")], "", 0),
+        case(&[("TELEGRAM_PROXY_URL", "socks://h:1")], "no message is sent to Telegram", 2),
         // Usually the old panel has it, until the switch.
         case(&[("UVICORN_PORT", &taken)], "another program may have it", 0),
         case(&[("UVICORN_HOST", "192.0.2.1")], "could not listen on 192.0.2.1", 2),
@@ -76,6 +79,7 @@ async fn set_up() -> WorkDir {
     for name in ["a", "b"] {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         dir.file(&format!("{name}.pem"), &(made.cert.pem() + &made.signing_key.serialize_pem()));
+        dir.file("lone.pem", &made.cert.pem());
     }
     for name in ["folder", "open"] {
         fs::create_dir(dir.0.path().join(name)).expect("a folder");
@@ -86,6 +90,7 @@ async fn set_up() -> WorkDir {
         ("copy.sqlite3", 0o600),
         ("a.pem", 0o600),
         ("b.pem", 0o600),
+        ("lone.pem", 0o600),
         ("", 0o711),
         ("open", 0o711),
         ("open/token", 0o644),
@@ -96,7 +101,7 @@ async fn set_up() -> WorkDir {
 }
 
 /// Runs `serve` until it ends or serves, and returns its log.
-fn serve(dir: &WorkDir, variables: &[(&str, &str)], says: &str) -> String {
+pub fn serve(dir: &WorkDir, variables: &[(&str, &str)], says: &str) -> String {
     let log = dir.0.path().join("log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_sarban"))
         .arg("serve")

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::WorkDir;
 
 /// Secret settings: name, value, and the part of the value that must not appear anywhere.
-const SECRETS: [(&str, &str, &str); 7] = [
+const SECRETS: [(&str, &str, &str); 9] = [
     ("METRICS_TOKEN", "mark-metrics", "mark-metrics"),
     ("WEBHOOK_ADDRESS", "http://u:mark-hook-password@127.0.0.1:1/mark-hook-path", "mark-hook"),
     ("WEBHOOK_SECRET", "mark-hook-secret", "mark-hook-secret"),
@@ -19,6 +19,8 @@ const SECRETS: [(&str, &str, &str); 7] = [
     ("TELEGRAM_PROXY_URL", "http://u:mark-proxy@127.0.0.1:1", "mark-proxy"),
     ("REDIS_URL", "redis://:mark-redis@127.0.0.1:1", "mark-redis"),
     ("SARBAN_ADMIN_PASSWORD", "mark-admin", "mark-admin"),
+    ("AWS_SECRET_ACCESS_KEY", "mark-aws-secret", "mark-aws-secret"),
+    ("AWS_SESSION_TOKEN", "mark-aws-token", "mark-aws-token"),
 ];
 
 struct Running(Child);
@@ -67,6 +69,18 @@ async fn log_and_metrics_contain_no_secret() {
     for path in ["/sub/ann/mark-key", "/sub/ann/mark-key/links", "/sub/ann/mark-other", "/api/users/ann"] {
         client.get(at(path)).bearer_auth(&token).send().await.unwrap();
     }
+    let bot = json!({"name": "bot", "scopes": ["*"]});
+    let made = client.post(at("/api/tokens")).bearer_auth(&token).json(&bot).send().await.unwrap();
+    let made: Value = made.json().await.unwrap();
+    let api_token = made["secret"].as_str().expect("an API token");
+    // The id is no secret: the audit log names it.
+    let (_, secret) = api_token.rsplit_once('_').expect("an id and a secret");
+    let password = json!({"current_password": "mark-no", "new_password": "mark-new"});
+    client.put(at("/api/password")).bearer_auth(&token).json(&password).send().await.unwrap();
+    for path in ["/api/users", &format!("/api/nodes/1/xray/logs?token={api_token}")] {
+        let request = client.get(at(path)).bearer_auth(api_token).header("upgrade", "websocket");
+        request.send().await.unwrap();
+    }
     // Wait until the deliveries to Telegram and to the webhook have failed, which is logged.
     wait(async || {
         let list = client.get(at("/api/notifications?state=dead")).bearer_auth(&token).send().await.unwrap();
@@ -78,7 +92,15 @@ async fn log_and_metrics_contain_no_secret() {
     assert!(metrics.contains("http_requests_total"), "{metrics}");
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.contains("could not deliver notifications"), "{log}");
-    let marks = SECRETS.iter().map(|(_, _, mark)| *mark).chain(["mark-wrong", "mark-key", "mark-other", &token]);
+    let marks = SECRETS.iter().map(|(_, _, mark)| *mark).chain([
+        "mark-wrong",
+        "mark-no",
+        "mark-new",
+        "mark-key",
+        "mark-other",
+        &token,
+        secret,
+    ]);
     for mark in marks {
         assert!(!log.contains(mark), "the log contains {mark}:\n{log}");
         assert!(!metrics.contains(mark), "the metrics contain {mark}:\n{metrics}");
@@ -92,7 +114,7 @@ fn error_about_an_address_hides_its_password() {
         ("migrate", "SQLALCHEMY_DATABASE_URL", postgres),
         ("migrate", "SQLALCHEMY_DATABASE_URL", "mysql://u:mark-database@h/d"),
         ("plan", "REDIS_URL", "redis://u:mark-redis@"),
-        ("plan", "TELEGRAM_PROXY_URL", "u:mark-proxy@h:1"),
+        ("plan", "TELEGRAM_PROXY_URL", "ftp://u:mark-proxy@h:1"),
         ("plan", "WEBHOOK_ADDRESS", "ftp://u:mark-hook@h"),
     ] {
         let output = WorkDir::new().run(&[command], &[(name, value)]);

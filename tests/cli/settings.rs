@@ -24,7 +24,7 @@ fn all_wrong_settings_are_reported_without_secrets() {
             ("NOTIFY_REACHED_USAGE_PERCENT", "80%"),
             ("DATABASE_URL", "mysql://root:hunter2@db/panel"),
             ("REDIS_URL", "memcached://:hunter2@cache"),
-            ("UVICORN_SSL_CERTFILE", "cert.pem"),
+            ("UVICORN_SSL_KEYFILE", "key.pem"),
         ],
     );
     assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
@@ -36,7 +36,7 @@ fn all_wrong_settings_are_reported_without_secrets() {
         "NOTIFY_REACHED_USAGE_PERCENT must be a whole number from 1 to 100",
         "sarban import",
         "REDIS_URL must be redis://",
-        "UVICORN_SSL_CERTFILE is set without UVICORN_SSL_KEYFILE",
+        "UVICORN_SSL_KEYFILE is set without UVICORN_SSL_CERTFILE",
     ] {
         assert!(output.stderr.contains(part), "{part}: {output:?}");
     }

@@ -43,6 +43,65 @@ async fn users_are_listed_and_their_owner_changed() {
 }
 
 #[tokio::test]
+async fn many_users_are_counted_and_changed_at_once() {
+    let dir = panel().await;
+    let bulk = |arguments: &[&str]| dir.run(&[&["user", "bulk"], arguments].concat(), &[]);
+    let done = |arguments: &[&str]| bulk(&[arguments, &["-y"]].concat()).expect_success();
+    let limit = |name: &str| {
+        let text = dir.run(&["user", "list", "--json", "-u", name], &[]).expect_success();
+        serde_json::from_str::<Value>(&text).expect("JSON")[0]["data_limit"].clone()
+    };
+    assert_eq!(bulk(&["disable", "--all", "--dry-run"]).expect_success(), "3 users match; nothing was changed\n");
+    let counted: Value =
+        serde_json::from_str(&bulk(&["disable", "--owner", "mina", "--dry-run", "--json"]).expect_success())
+            .expect("JSON");
+    assert_eq!(counted, serde_json::json!({"matched": 1, "changed": 0, "dry_run": true}));
+    assert_eq!(done(&["disable", "--on-hold"]), "1 user matched, 1 changed\n");
+    assert_eq!(done(&["disable", "--all"]), "3 users matched, 2 changed\n");
+    assert_eq!(
+        bulk(&["enable", "--enabled=false", "--dry-run"]).expect_success(),
+        "3 users match; nothing was changed\n"
+    );
+    assert_eq!(done(&["enable", "-u", "dated", "-u", "free"]), "2 users matched, 2 changed\n");
+    assert_eq!(done(&["set-owner", "--to", "mina", "--enabled"]), "2 users matched, 1 changed\n");
+    assert_eq!(names(&dir, &["--owner", "mina"]), ["dated", "free"]);
+    let before = limit("dated").as_i64().expect("a limit");
+    done(&["add-data", "--gib", "2", "--owner", "mina"]);
+    assert_eq!(limit("dated"), before + (2 << 30));
+    assert_eq!(limit("free"), Value::Null);
+    assert_eq!(done(&["extend", "--days", "3", "--expires-before", "2031-01-02"]), "1 user matched, 1 changed\n");
+    // The same run again, after its answer was lost, makes no part again; another run does.
+    let expires = |name: &str| {
+        let text = dir.run(&["user", "list", "--json", "-u", name], &[]).expect_success();
+        serde_json::from_str::<Value>(&text).expect("JSON")[0]["expire_date"].as_str().map(str::to_owned)
+    };
+    let (first, second) = ("6f0d9c9e-6f5c-4f1e-9d2b-3f6f0a8c7b11", "0c1d2e3f-6f5c-4f1e-9d2b-3f6f0a8c7b11");
+    let extend = ["extend", "--days", "3", "-u", "dated", "--key"];
+    let started = expires("dated");
+    assert_eq!(done(&[&extend[..], &[first]].concat()), "1 user matched, 1 changed\n");
+    let extended = expires("dated");
+    assert_ne!(extended, started);
+    assert_eq!(done(&[&extend[..], &[first]].concat()), "1 user matched, 1 changed\n");
+    assert_eq!(expires("dated"), extended, "the key is that of a run that was made");
+    done(&[&extend[..], &[second]].concat());
+    assert_ne!(expires("dated"), extended);
+    let other = bulk(&["disable", "-u", "dated", "-y", "--key", first]).expect_failure(1);
+    assert!(other.contains("the idempotency key was used for another change") && other.contains(first), "{other}");
+    assert_eq!(done(&["delete", "-u", "AIT"]), "1 user matched, 1 changed\n");
+    assert_eq!(names(&dir, &[]), ["dated", "free"]);
+
+    assert!(
+        bulk(&["reset", "--all"]).expect_failure(2).contains("reset: 2 users? No terminal to ask; confirm with -y")
+    );
+    assert!(bulk(&["reset", "-y"]).expect_failure(2).contains("--all"));
+    assert!(bulk(&["extend", "--all", "-y"]).expect_failure(2).contains("extend needs --days or --seconds"));
+    assert!(bulk(&["add-service", "--all", "-y", "--service", "99"]).expect_failure(1).contains("no service"));
+    assert!(bulk(&["reset", "--owner", "nobody", "-y"]).expect_failure(1).contains("sarban admin list"));
+    assert!(bulk(&["set-owner", "--all", "--to", "nobody", "-y"]).expect_failure(1).contains("\"nobody\" not found"));
+    assert!(bulk(&["dance", "--all", "-y"]).stderr.contains("revoke-sub"));
+}
+
+#[tokio::test]
 async fn links_and_configurations_are_printed_and_written() {
     let dir = panel().await;
     let subscription = |arguments: &[&str]| dir.run(&[&["subscription"], arguments].concat(), &[PREFIX]);
@@ -71,6 +130,27 @@ async fn links_and_configurations_are_printed_and_written() {
     assert!(taken.code == Some(1) && taken.stderr.contains("links.txt"), "{taken:?}");
     assert_eq!(subscription(&["get-config", "-u", "dated", "-f", "pigeon"]).code, Some(2));
     assert!(subscription(&["get-link"]).expect_failure(2).contains("--username"));
+}
+
+#[tokio::test]
+async fn why_prints_what_stands_in_the_way() {
+    let dir = panel().await;
+    let why = |arguments: &[&str]| dir.run(&[&["user", "why"], arguments].concat(), &[PREFIX]);
+    let text = why(&["waits", "--as", "SFA/1.12.0"]).expect_success();
+    for part in [
+        "nothing keeps the user from connecting\n",
+        "(host_left_out)\n",
+        "info: the time of the account starts with its first use",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json: Value = serde_json::from_str(&why(&["waits", "--json"]).expect_success()).expect("JSON");
+    assert_eq!((&json["username"], &json["works"]), (&"waits".into(), &true.into()));
+    assert!(
+        json["findings"].as_array().is_some_and(|all| all.iter().any(|one| one["code"] == "user_on_hold")),
+        "{json}"
+    );
+    assert!(why(&["nobody"]).expect_failure(1).contains("sarban user list"));
 }
 
 #[test]

@@ -159,9 +159,10 @@ fn heartbeat_passes_over_a_row_that_another_member_holds() {
         let hold = "BEGIN; SELECT 1 FROM cluster_member WHERE host = 'host-2' FOR UPDATE";
         raw_sql(hold).execute(&mut other).await.expect("the row is held");
         let mut tx = test.db.begin().await.expect("a transaction");
-        let ann = member(1);
-        let beat = members::beat(&mut tx, &ann, Moment::from_micros(later));
-        timeout(Duration::from_secs(2), beat).await.expect("it waits for no row").expect("a heartbeat");
+        let (ann, later) = (member(1), Moment::from_micros(later));
+        members::beat(&mut tx, &ann, later).await.expect("a heartbeat");
+        let forgetting = members::forget(&mut tx, later);
+        timeout(Duration::from_secs(2), forgetting).await.expect("it waits for no row").expect("forgotten");
         tx.commit().await.expect("committed");
     });
 }

@@ -9,6 +9,7 @@ mod lease_properties;
 mod members;
 mod redis_kinds;
 pub mod redis_lock;
+mod redis_own_ca;
 mod redis_pool;
 mod refusing_database;
 mod standing;

@@ -17,7 +17,12 @@ use crate::support::ports::free_port;
 use crate::support::servers::{Redis, Sentinels};
 
 /// Starts a panel on this Redis and waits until it leads. SQLite is enough, since only Redis is under test.
-async fn panel(test: &TestDatabase, folder: &Path, url: String, mut more: Vec<(&'static str, String)>) -> PanelProcess {
+pub async fn panel(
+    test: &TestDatabase,
+    folder: &Path,
+    url: String,
+    mut more: Vec<(&'static str, String)>,
+) -> PanelProcess {
     // On a busy machine the default is too short for a handshake.
     more.push(("REDIS_TIMEOUT_SECONDS", "5".to_owned()));
     let cluster = format!("test-{}", Uuid::new_v4().simple());
@@ -30,7 +35,7 @@ async fn panel(test: &TestDatabase, folder: &Path, url: String, mut more: Vec<(&
 }
 
 /// Signs in with a wrong password, which the pool's connections count in Redis.
-async fn sign_in_wrongly(panel: &PanelProcess) {
+pub async fn sign_in_wrongly(panel: &PanelProcess) {
     let form = [("username", "nobody"), ("password", "wrong")];
     let answer = panel.request(Method::POST, "/api/admins/token").form(&form).send().await.expect("an answer");
     assert_eq!(answer.status(), 401);
@@ -62,8 +67,8 @@ pub fn cli(port: u16, arguments: &[&str]) -> String {
 }
 
 /// Waits until Redis has this number of keys of the cluster: one for the lock, two for the members.
-async fn keys_are(port: u16, more: &[&str], expected: usize) {
-    let limit = Instant::now() + Duration::from_secs(10);
+pub async fn keys_are(port: u16, more: &[&str], expected: usize) {
+    let limit = Instant::now() + Duration::from_secs(30);
     loop {
         let keys = cli(port, &[more, &["KEYS", "*"][..]].concat());
         if keys.lines().filter(|key| key.contains(":scheduler}:")).count() == expected {

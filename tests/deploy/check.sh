@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks everything under deploy/ with the tools that will read it, without starting anything. `make deploy-check` runs
-# this script, and then proxies.py and backup.py, which start servers.
+# this script, and then proxies.py, backup.py, image.py and package.py, which start servers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -8,8 +8,11 @@ missing() {
   command -v docker-compose >/dev/null || echo docker-compose
   command -v docker >/dev/null || echo docker.io
   command -v systemd-analyze >/dev/null || echo systemd
+  python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
   command -v promtool >/dev/null || echo prometheus
-  for tool in haproxy nginx caddy; do command -v $tool >/dev/null || echo $tool; done
+  for tool in haproxy nginx caddy mmdebstrap lintian; do command -v $tool >/dev/null || echo $tool; done
+  command -v systemd-nspawn >/dev/null || echo systemd-container
+  command -v dpkg-shlibdeps >/dev/null || echo dpkg-dev
 }
 if [ -n "$(missing)" ]; then
   echo "deploy-check: install what is missing (on Debian: apt-get install $(missing | tr '\n' ' '))" >&2
@@ -48,6 +51,7 @@ compose() {
   (cd "$folder" && docker-compose "$@" config --quiet)
 }
 check "deploy/single/compose.yaml" compose single -f compose.yaml
+check "deploy/edge/compose.yaml" compose edge -f compose.yaml
 check "deploy/vps/panels.yaml" compose vps -f panels.yaml
 check "deploy/vps/data.yaml with panels.yaml" compose vps -f data.yaml -f panels.yaml
 check "deploy/swarm/stack.yaml" \
@@ -58,10 +62,22 @@ unit() {
   sed 's|/usr/local/bin/sarban|/bin/true|' deploy/single/sarban.service >"$work/sarban.service"
   systemd-analyze verify "$work/sarban.service"
 }
+socket() {
+  unit && cp deploy/single/sarban.socket "$work/" && systemd-analyze verify "$work/sarban.socket"
+}
 check "deploy/single/sarban.service" unit
+check "deploy/single/sarban.socket" socket
 # The threshold is in tenths: 1.5 of 10 is rated "OK".
 check "deploy/single/sarban.service is rated OK" \
   systemd-analyze security --offline=true --threshold=15 deploy/single/sarban.service
+
+edge_unit() {
+  sed 's|/usr/local/bin/sarban|/bin/true|' deploy/edge/sarban-edge.service >"$work/sarban-edge.service"
+  systemd-analyze verify "$work/sarban-edge.service"
+}
+check "deploy/edge/sarban-edge.service" edge_unit
+check "deploy/edge/sarban-edge.service is rated OK" \
+  systemd-analyze security --offline=true --threshold=15 deploy/edge/sarban-edge.service
 
 check "deploy/proxies/haproxy.cfg" haproxy -c -f deploy/proxies/haproxy.cfg
 # The certificate is a secret of the stack.
@@ -84,6 +100,22 @@ for rules in deploy/monitoring/*.rules.yml; do
 done
 check "the metrics of dashboard and alerts exist" python3 tests/deploy/metrics.py
 
+# Schemas of Kubernetes and CycloneDX, in a folder that is filled once.
+schemas=${XDG_CACHE_HOME:-$HOME/.cache}/sarban-test-programs/schemas-2
+if [ ! -d "$schemas" ]; then
+  if ! python3 -m pip install --disable-pip-version-check --only-binary :all: --target "$work/schemas" \
+    kubernetes-validate==1.37.0 'cyclonedx-python-lib[json-validation]==11.12.0' >"$work/said" 2>&1; then
+    cat "$work/said" >&2
+    exit 1
+  fi
+  mkdir -p "$(dirname "$schemas")"
+  mv "$work/schemas" "$schemas"
+fi
+check "deploy/kubernetes" env PYTHONPATH="$schemas" python3 tests/deploy/kubernetes.py
+
+check "deploy/components.py" env PYTHONPATH="$schemas" python3 tests/deploy/components.py
+
+check "settings are known and documented" python3 tests/deploy/settings.py
 check "the image's context has what the build needs" python3 tests/deploy/context.py
 
 exit $failed

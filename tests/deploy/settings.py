@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that docs/settings.md lists exactly the settings of src/config/names.rs, with defaults and marks of secrets."""
+"""Checks that docs/settings.md lists exactly the settings of src/config/names.rs, with defaults and marks of secrets, and that
+the files of deploy/ and the image use no other names."""
 
 import pathlib
 import re
@@ -22,5 +23,27 @@ wrong += [
     for name in declared.keys() & documented.keys()
     if declared[name] != documented[name]
 ]
+known = declared.keys() | {"DATABASE_URL"} | {f"{name}_FILE" for name, (_, secret) in declared.items() if secret}
+# Variables of the Compose files themselves, and of deploy/proxies/haproxy.cfg.
+compose = {"SARBAN_IMAGE", "HOST_NAME", "PRIVATE_ADDRESS", "PUBLIC_ADDRESS", "PANEL_ADDRESS", "DATA_ADDRESS", "EDGE_ADDRESS"}
+proxy = {"HTTP_BIND", "HTTPS_BIND", "CERTIFICATE", "PANEL_1", "PANEL_2"}
+postgres = {f"POSTGRES_{end}" for end in ("USER", "DB", "PASSWORD_FILE", "INITDB_ARGS")}
+USES = {
+    "Dockerfile": (r"^ENV (\w+)=", set()),
+    "deploy/**/*.service": (r"^Environment=(\w+)=", set()),
+    "deploy/**/*.env": (r"^#?([A-Z][A-Z_]+)=", set()),
+    "deploy/**/.env.example": (r"^#?([A-Z][A-Z_]+)=", compose),
+    "deploy/debian/sarban-run": (r"-p Environment=(\w+)=", set()),
+    "deploy/*/*.yaml": (r"^ *(?:- name: )?([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?::|$)", proxy | postgres),
+}
+used = 0
+for pattern, (expression, others) in USES.items():
+    assert (paths := list(ROOT.glob(pattern))), f"no file {pattern}"
+    for path in paths:
+        for name in re.findall(expression, path.read_text(), re.M):
+            used += 1
+            if name not in known | others:
+                wrong.append(f"{path.relative_to(ROOT)} sets {name}, which is no setting")
+
 print("\n".join(sorted(wrong)), end="\n" if wrong else "")
-sys.exit(bool(wrong) or not declared)
+sys.exit(bool(wrong) or not declared or not used)

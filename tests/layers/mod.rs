@@ -5,8 +5,10 @@
 
 mod circles;
 mod dependencies;
+mod documents;
 mod monitoring;
 mod paths;
+mod tools;
 mod words;
 
 use std::fs;
@@ -20,7 +22,7 @@ const LINES: &[&[&str]] = &[
     &["config", "clock", "dashboard"],
     &["store"],
     &["cluster", "nodes", "notify"],
-    &["actions"],
+    &["actions", "backup"],
     &["scheduler", "api", "cli"],
     &["app"],
 ];

@@ -135,9 +135,12 @@ async fn node_that_raises_is_unhealthy_only_if_its_engine_ran_before(db: Db) {
     node.behave(Behaviour::default());
     asked(&node).await;
     node.behave(Behaviour { stats_raise: true, ..Behaviour::default() });
+    let failures = number(&db, "SELECT failures FROM nodes").await;
     unhealthy(&db, 1, "the engine xray does not run; see its log").await;
+    assert_eq!(number(&db, "SELECT failures FROM nodes").await, failures + 1);
     node.behave(Behaviour::default());
     healthy(&db, 1).await;
+    assert_eq!(number(&db, "SELECT failures FROM nodes").await, failures + 1, "it became healthy");
     panel.step_down().await;
 }
 

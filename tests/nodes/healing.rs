@@ -79,6 +79,7 @@ async fn stuck_node_is_healed_by_a_restart_with_its_own_configuration(db: Db) {
     assert!(node.apart().is_empty());
     assert_eq!(restarts(&node), [OWN], "restarted once, with its own configuration");
     assert_eq!(number(&db, HEALED).await, 1);
+    assert_eq!(number(&db, "SELECT healings FROM nodes").await, 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM node_edit").await, 0, "the lock is released");
 }
 

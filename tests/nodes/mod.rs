@@ -1,7 +1,11 @@
 //! The node supervisor against test nodes that speak the real protocol, on both engines.
 
+#[path = "../api/panel.rs"]
+#[expect(dead_code, reason = "the tests of the API use all of it")]
+mod api_panel;
 mod broken_calls;
 mod calm;
+mod diagnosis;
 mod edit_lock;
 mod engines;
 mod hand_overs;

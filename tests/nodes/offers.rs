@@ -20,6 +20,7 @@ on_both_engines!(
     report_beyond_its_bounds_makes_node_unhealthy_and_writes_nothing,
     ever_different_tags_are_refused_when_too_many_are_stored,
     long_log_line_is_cut,
+    report_is_announced_if_it_differs,
 );
 
 const ABSENT: &str = "SELECT COUNT(*) FROM inbounds WHERE absent_since IS NOT NULL";
@@ -192,4 +193,37 @@ async fn long_log_line_is_cut(db: Db) {
     let connection = engines::for_logs(&panel, NodeId(1)).await.unwrap();
     let first = connection.backend_logs("brief".to_owned(), false).next().await.unwrap().unwrap();
     assert_eq!(first, "brief log line 0 buffer=False");
+}
+
+/// Open dashboards read inbounds again when they changed, and not at every full sync.
+async fn report_is_announced_if_it_differs(db: Db) {
+    let (node, panel) = start(&db).await;
+    let mut announced = panel.supervisor.written_reports();
+    announced.borrow_and_update();
+    let synced = async || number(&db, "SELECT synced_at FROM nodes").await;
+    let sync = async || {
+        let before = synced().await;
+        resync(&db).await;
+        eventually("the node got its full list", async || synced().await != before).await;
+    };
+    sync().await;
+    assert!(!announced.has_changed().unwrap(), "the same report");
+    let mut versioned = Options::default().backends;
+    versioned[0].version = Some("of another day".to_owned());
+    let mut renamed = versioned.clone();
+    renamed[0].inbounds[0].tag = "renamed".to_owned();
+    let mut other = renamed.clone();
+    other[0].inbounds[0].config = Some(r#"{"protocol": "vless", "port": 5}"#.to_owned());
+    for (what, backends) in [("a version", versioned), ("a tag", renamed), ("a config", other), ("none", Vec::new())] {
+        node.set_backends(backends);
+        sync().await;
+        assert!(announced.has_changed().unwrap(), "{what}");
+        announced.borrow_and_update();
+        sync().await;
+        assert!(!announced.has_changed().unwrap(), "{what}: the same again");
+    }
+    assert_eq!(number(&db, "SELECT synced_users FROM nodes").await, 0, "no inbound, so no users");
+    node.set_backends(Options::default().backends);
+    sync().await;
+    assert_eq!(number(&db, "SELECT synced_users FROM nodes").await, 2);
 }

@@ -32,6 +32,7 @@ pub fn brisk() -> Timing {
     Timing {
         poll_changes: Duration::from_millis(20),
         poll_nodes: Duration::from_millis(50),
+        poll_waiting: Duration::from_millis(50),
         backoff: (Duration::from_millis(20), Duration::from_millis(200)),
         settle: (Duration::from_millis(60), Duration::ZERO),
         steady: Duration::from_millis(300),

@@ -1,4 +1,4 @@
-//! A node behind a firewall that forgot its connections: nothing arrives, and nothing is closed. Every call ends.
+//! A node that nothing arrives from, and whose connections nobody closes. Every call ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,16 +11,19 @@ use sarban::nodes::{PanelIdentity, panel_certificate};
 use sarban::store::Db;
 use tokio::time::timeout;
 
-use crate::nodes::panel::{Panel, add_node, eventually, healthy};
+use crate::nodes::panel::{Panel, add_node, add_users, eventually, give, healthy, marks, unhealthy};
 use crate::support::database::on_both_engines;
 use crate::support::proxy::{Proxy, ProxyFault};
 use crate::support::test_node::{Options, TestNode};
 
-on_both_engines!(silent_cut_is_noticed_and_every_call_ends);
+on_both_engines!(silent_cut_is_noticed_and_every_call_ends, vanished_node_is_noticed_within_seconds);
 
 /// Interval of pings and the time limit of their answers, 25 s, with some reserve.
 const NOTICED: Duration = Duration::from_secs(29);
+/// The same without an acknowledgement of the node's kernel: 11 s.
+const KERNEL_NOTICED: Duration = Duration::from_secs(14);
 
+/// A frozen proxy: its kernel goes on acknowledging.
 async fn silent_cut_is_noticed_and_every_call_ends(db: Db) {
     let node = TestNode::start(Options::default()).await.expect("a node");
     let proxy = Proxy::start(node.address().port()).await.expect("a proxy");
@@ -62,4 +65,39 @@ async fn silent_cut_is_noticed_and_every_call_ends(db: Db) {
     proxy.set(ProxyFault::Clear);
     healthy(&db, 1).await;
     eventually("the node is connected again", async || panel.supervisor.connected().len() == 1).await;
+}
+
+/// A host without power, or a firewall that forgot its connections: one of a session at rest, and one of a session in the
+/// middle of a full list.
+async fn vanished_node_is_noticed_within_seconds(db: Db) {
+    let mut nodes = Vec::new();
+    for id in [1, 2] {
+        let node = TestNode::start(Options::default()).await.expect("a node");
+        let proxy = Proxy::start(node.address().port()).await.expect("a proxy");
+        add_node(&db, id, SocketAddr::from(([127, 0, 0, 1], proxy.port)), "grpcio").await;
+        nodes.push((node, proxy));
+    }
+    let listing = &nodes[1].0;
+    add_users(&db, 50).await;
+    let _panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+    healthy(&db, 2).await;
+    give(&db, "vless", 50).await;
+    eventually("the nodes have all users", async || nodes.iter().all(|(node, _)| node.users().len() == 50)).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    listing.slow_engines(Duration::from_millis(500));
+    listing.restart();
+    eventually("a list is being applied", async || (1..20).contains(&listing.users().len())).await;
+
+    for (_, proxy) in &nodes {
+        proxy.set(ProxyFault::Vanished);
+    }
+    let noticed = async { tokio::join!(unhealthy(&db, 1, "timed out"), unhealthy(&db, 2, "timed out")) };
+    timeout(KERNEL_NOTICED, noticed).await.expect("both sessions end");
+    listing.slow_engines(Duration::ZERO);
+    for (_, proxy) in &nodes {
+        proxy.set(ProxyFault::Clear);
+    }
+    healthy(&db, 1).await;
+    healthy(&db, 2).await;
 }

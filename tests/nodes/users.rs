@@ -8,7 +8,7 @@ use sarban::domain::ids::{NodeId, UserId};
 use sarban::store::Db;
 use sarban::store::nodes::offers::OfferedInbound;
 use sarban::store::nodes::sync_state;
-use sarban::store::nodes::sync_state::Offer;
+use sarban::store::nodes::sync_state::{Offer, SyncEnd};
 use sarban::store::users::node_status;
 use tokio::time::Instant;
 
@@ -265,6 +265,8 @@ async fn sync_request_does_not_restart_slow_first_list(db: Db) {
     assert_eq!(node.connections(), 1);
 }
 
+const NO_KEYS: SyncEnd = SyncEnd { key_seq: 0, users: 1 };
+
 /// As after an overflow, when queued changes are dropped for a full list.
 async fn node_that_lacks_changes_is_in_step_after_next_full_list(db: Db) {
     add_node(&db, 1, ([127, 0, 0, 1], 1).into(), "grpcio").await;
@@ -276,21 +278,21 @@ async fn node_that_lacks_changes_is_in_step_after_next_full_list(db: Db) {
     sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     sql(&db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds; UPDATE nodes SET status = 'healthy'").await;
     assert!(!shown().await);
-    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, NO_KEYS, now).await.unwrap();
     assert!(shown().await);
     sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     assert!(shown().await, "another list is on its way, and no change is lacking");
     sync_state::out_of_step(&fence, &[id]).await.unwrap();
     assert!(!shown().await);
-    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, NO_KEYS, now).await.unwrap();
     assert!(!shown().await, "that full sync started before");
     sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     assert!(!shown().await);
-    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, NO_KEYS, now).await.unwrap();
     assert!(shown().await);
     sync_state::begin_sync(&fence, id, &offer, true, now).await.unwrap();
     assert!(!shown().await, "the dropped changes are in the list that is on its way");
-    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, NO_KEYS, now).await.unwrap();
     assert!(shown().await);
 }
 

@@ -27,6 +27,7 @@ use crate::support::receiver::{Receiver, Reply, Request};
 
 on_both_engines! {
     notification_arrives_with_secret_key_and_signature,
+    receiver_that_redirects_gets_no_secret_elsewhere,
     notifications_of_a_user_arrive_in_order_after_a_failure,
     entry_is_dead_after_its_last_attempt_and_can_be_retried,
     receiver_that_does_not_answer_uses_few_attempts,
@@ -143,6 +144,17 @@ async fn notification_arrives_with_secret_key_and_signature(db: Db) {
     assert_eq!((delivered[0].attempts, delivered[0].error.as_deref()), (1, None));
 }
 
+async fn receiver_that_redirects_gets_no_secret_elsewhere(db: Db) {
+    let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
+    receiver.behave([Reply::Redirect(elsewhere.url("/hook").leak()); 3]);
+    enter(&db, &[Destination::webhook()], Event::Deactivated, [1], "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    none_waits(&db).await;
+    assert_eq!((receiver.requests().len(), elsewhere.requests().len()), (3, 0));
+    let dead = entries(&db, DeliveryState::Dead).await;
+    assert_eq!(dead[0].error.as_deref(), Some("the receiver answered 308 Permanent Redirect"));
+}
+
 async fn notifications_of_a_user_arrive_in_order_after_a_failure(db: Db) {
     let receiver = Receiver::start().await;
     receiver.behave([Reply::Status(500)]);
@@ -226,13 +238,9 @@ async fn leader_that_hands_over_enters_deliveries_in_flight_and_sends_no_more(db
     let (stop, fence) = (CancellationToken::new(), fence(&db, Epoch(0)));
     let term = fence.term().clone();
     let (wakeup, wake) = tokio::sync::watch::channel(());
-    let delivery = Delivery::new(
-        Clock::real(),
-        wake,
-        timing(),
-        webhook(&hook),
-        tokio::sync::watch::channel(telegram(&bot, &[7])).1,
-    );
+    let bots = tokio::sync::watch::channel(telegram(&bot, &[7])).1;
+    let delivery = Delivery::new(Clock::real(), wake, timing(), webhook(&hook), bots);
+    let (recorded, _sender) = (delivery.recorded(), delivery.clone());
     let leading = tokio::spawn({
         let stop = stop.clone();
         async move { delivery.lead(fence, stop).await }
@@ -242,6 +250,7 @@ async fn leader_that_hands_over_enters_deliveries_in_flight_and_sends_no_more(db
     term.close();
     assert!(term.open_work() > 0, "no work is open");
     leading.await.expect("it ends by itself");
+    assert!(recorded.has_changed().is_ok_and(|changed| changed), "what was delivered is announced");
     assert_eq!(term.open_work(), 0);
     let sent = hook.requests().len() + bot.requests().len();
     assert!(sent < 45, "entries were sent after the stop: {sent}");

@@ -1,5 +1,6 @@
 //! Requests to the cluster through any host: its members, a run of a task now, a hand-over.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -38,6 +39,7 @@ async fn request_to_any_host_is_run_by_the_leader(test: TestDatabase) {
     let to_come = format!("INSERT INTO task_request (id, task, requested_at) VALUES ({id}, 'a_task_to_come', {now})");
     execute(&test.db, to_come.leak()).await;
 
+    let announced = follow(&panels[leading], &token).await;
     // `prune` has one slot per hour, so only the request makes it run now.
     let asked = call(follower, &token, Method::POST, "/api/cluster/tasks/prune/run", Value::Null).await;
     let limit = Instant::now() + Duration::from_secs(10);
@@ -52,6 +54,12 @@ async fn request_to_any_host_is_run_by_the_leader(test: TestDatabase) {
     };
     assert_eq!((&run["trigger"], &run["attempts"]), (&json!("request"), &json!(1)));
     assert_eq!(run["instance"], cluster["leader"]["instance"]);
+    // By the leader, which without Redis does not hear of the request itself.
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !announced.lock().expect("a lock").contains("leader_requests") {
+        assert!(Instant::now() < limit, "the end of the run was not announced: {:?}", announced.lock());
+        sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request WHERE task = 'prune'").await, 0);
 
     call(follower, &token, Method::POST, "/api/cluster/step-down", Value::Null).await;
@@ -64,6 +72,20 @@ async fn request_to_any_host_is_run_by_the_leader(test: TestDatabase) {
         "the request of an unknown task is gone"
     );
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_run WHERE task = 'a_task_to_come'").await, 0);
+}
+
+/// Collects the events of a process.
+async fn follow(panel: &PanelProcess, token: &str) -> Arc<Mutex<String>> {
+    let request = panel.request(Method::GET, "/api/events").bearer_auth(token).timeout(Duration::from_secs(60));
+    let mut stream = request.send().await.expect("a stream of events");
+    let collected = Arc::<Mutex<String>>::default();
+    let events = Arc::clone(&collected);
+    tokio::spawn(async move {
+        while let Ok(Some(some)) = stream.chunk().await {
+            events.lock().expect("a lock").push_str(&String::from_utf8_lossy(&some));
+        }
+    });
+    collected
 }
 
 /// Fetches the cluster until it is as expected.

@@ -18,7 +18,10 @@ on_both_engines!(
     hours_without_a_retention_stay,
     series_show_days_after_a_roll_up,
     node_without_a_sync_is_connected_again,
-    interrupted_deletion_of_a_node_is_finished
+    interrupted_deletion_of_a_node_is_finished,
+    answers_to_changes_of_many_users_are_remembered_for_a_day,
+    used_challenges_are_remembered_until_they_are_over,
+    gone_edges_and_old_batches_are_forgotten
 );
 
 /// 3 users on 2 nodes, each hour of the first 3 days; the bytes of an hour are its index.
@@ -154,4 +157,45 @@ async fn interrupted_deletion_of_a_node_is_finished(db: Db) {
     leader.run(Task::Prune, Moment::from_micros(DAY)).await.unwrap();
     let left = "SELECT (SELECT COUNT(*) FROM nodes) + (SELECT COUNT(*) FROM inbounds) + (SELECT COUNT(*) FROM hosts)";
     assert_eq!(number(&db, left).await, 0);
+}
+
+async fn answers_to_changes_of_many_users_are_remembered_for_a_day(db: Db) {
+    for (admin, at) in [(1, 5 * DAY), (2, 5 * DAY + HOUR), (3, 5 * DAY - 1)] {
+        let key = if db.engine() == sarban::store::Engine::Sqlite { "x'00'" } else { "gen_random_uuid()" };
+        let request = format!(
+            "INSERT INTO bulk_request (admin_id, idempotency_key, fingerprint, created_at) VALUES ({admin}, {key}, '', {at})"
+        );
+        execute(&db, &request).await;
+    }
+    let mut leader = Leader::with_retention(&db, None).await;
+    leader.run(Task::Prune, Moment::from_micros(6 * DAY)).await.unwrap();
+    assert_eq!(number(&db, "SELECT CAST(SUM(admin_id) AS BIGINT) FROM bulk_request").await, 3, "those of the last day");
+}
+
+async fn used_challenges_are_remembered_until_they_are_over(db: Db) {
+    let now = Moment::from_micros(62 * DAY + 5 * HOUR);
+    for (id, expires_at) in [(1, now.plus(-HOUR - 1)), (2, now.plus(-HOUR)), (3, now)] {
+        let id = format!("00000000-0000-0000-0000-00000000000{id}");
+        let expires_at = expires_at.micros();
+        execute(&db, &format!("INSERT INTO used_challenge (id, expires_at) VALUES ('{id}', {expires_at})")).await;
+    }
+    Leader::with_retention(&db, None).await.run(Task::Prune, now).await.unwrap();
+    let left = "SELECT COUNT(*) * 1000000000000000000 + MIN(expires_at) FROM used_challenge";
+    assert_eq!(number(&db, left).await, 2_000_000_000_000_000_000 + now.micros() - HOUR);
+}
+
+async fn gone_edges_and_old_batches_are_forgotten(db: Db) {
+    let lite = db.engine() == sarban::store::Engine::Sqlite;
+    for (id, at) in [(1, 39 * DAY), (2, 39 * DAY - 1), (3, 10 * DAY), (4, 10 * DAY - 1)] {
+        let uuid = if lite { format!("x'0{id}'") } else { format!("'00000000-0000-0000-0000-00000000000{id}'") };
+        let edge = format!(
+            "INSERT INTO edge (id, host, version, started_at, last_seen, report) VALUES ({uuid}, '', '', 0, {at}, '{{}}')"
+        );
+        execute(&db, &edge).await;
+        execute(&db, &format!("INSERT INTO edge_batch (id, received_at) VALUES ({uuid}, {at})")).await;
+    }
+    let mut leader = Leader::with_retention(&db, None).await;
+    leader.run(Task::Prune, Moment::from_micros(40 * DAY)).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM edge").await, 1, "those that reported within a day");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM edge_batch").await, 3, "those of a month");
 }

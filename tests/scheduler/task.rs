@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use sarban::actions::changes::Changes;
 use sarban::actions::notification_targets::{Environment, LiveTargets};
+use sarban::backup::Scheduled;
 use sarban::clock::Clock;
+use sarban::config::backup::{BackupSettings, S3Settings};
 use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
@@ -32,7 +34,7 @@ pub const fn webhook() -> Destination {
 /// A leader without a schedule and without nodes. Its term does not end.
 pub struct Leader {
     context: Context,
-    _spool: TempDir,
+    spool: TempDir,
 }
 
 /// A supervisor of nodes without a wake-up.
@@ -57,6 +59,8 @@ pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
         days_left: 3,
         crash,
         hourly_retention: None,
+        audit_retention: Some(365),
+        back_up: None,
     }
 }
 
@@ -77,16 +81,30 @@ impl Leader {
         let deps = Deps { hourly_retention, ..deps(db, supervisor(db).await, spool.path()) };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
-        Self { context, _spool: spool }
+        Self { context, spool }
     }
 
     /// Leads with notifications to the webhook: at 80 percent of the usage, and 3 days before the expiry.
     pub async fn with_notifications(db: &Db) -> Self {
         let mut leader = Self::new(db).await;
         let url_prefix = "https://sub.example".to_owned();
-        let targets = LiveTargets::new(Environment { webhook: Some(webhook()), telegram: None, url_prefix });
+        let targets = LiveTargets::new(Environment {
+            webhook: Some(webhook()),
+            telegram: None,
+            without_telegram: false,
+            url_prefix,
+        });
         let deps = Arc::get_mut(&mut leader.context.deps).expect("no task runs");
         deps.targets = targets;
+        leader
+    }
+
+    /// Leads with scheduled back-ups, and notifications to the webhook.
+    pub async fn with_back_ups(db: &Db, settings: &BackupSettings) -> Self {
+        let mut leader = Self::with_notifications(db).await;
+        let data_dir = leader.spool.path().to_owned();
+        let deps = Arc::get_mut(&mut leader.context.deps).expect("no task runs");
+        deps.back_up = Scheduled::new(settings, &S3Settings::default(), data_dir).expect("a place");
         leader
     }
 

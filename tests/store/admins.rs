@@ -1,7 +1,7 @@
 //! Adoption of users without an owner.
 
 use sarban::actions::Panel;
-use sarban::actions::admins::{self, NewAdmin};
+use sarban::actions::admins::{self, Actor, NewAdmin};
 use sarban::clock::Clock;
 use sarban::config::secret::Secret;
 use sarban::store::Db;
@@ -12,7 +12,9 @@ on_both_engines!(only_living_users_without_an_owner_are_adopted);
 
 async fn only_living_users_without_an_owner_are_adopted(db: Db) {
     let panel = Panel::new(db.clone(), Clock::real());
-    let first = admins::create(&panel, NewAdmin::usual("first", Secret::new("a"), false)).await.expect("an admin");
+    let first = admins::create(&panel, Actor::Operator, NewAdmin::usual("first", Secret::new("a"), false))
+        .await
+        .expect("an admin");
     execute(
         &db,
         "INSERT INTO users (username, key, owner_id, expire_strategy, created_at, removed) VALUES
@@ -22,7 +24,9 @@ async fn only_living_users_without_an_owner_are_adopted(db: Db) {
             (NULL, 'k4', NULL, 'never', 0, TRUE)",
     )
     .await;
-    let sudo = admins::create(&panel, NewAdmin::usual("sudo", Secret::new("a"), true)).await.expect("an admin");
+    let sudo = admins::create(&panel, Actor::Operator, NewAdmin::usual("sudo", Secret::new("a"), true))
+        .await
+        .expect("an admin");
     assert_eq!(admins::adopt_users(&panel, &sudo).await.expect("adopted"), 2);
     assert_eq!(admins::adopt_users(&panel, &first).await.expect("adopted"), 0);
     assert_eq!(

@@ -9,6 +9,7 @@ use sarban::domain::change::Changed;
 use sarban::domain::user::User;
 use sarban::domain::user::edit::NewUser;
 use sarban::store::{Condition, Db, Fault};
+use tokio::time::{Duration, sleep};
 
 use super::users::{named, panel, root};
 use crate::support::database::on_both_engines;
@@ -67,6 +68,8 @@ async fn lookup_after_a_change_sees_it(db: Db) {
 async fn all_lookups_get_the_error_of_a_closed_database(db: Db) {
     let lookups = Lookups::start(&panel(&db).await, REQUESTS);
     db.close().await;
+    // The files of SQLite are looked at again.
+    sleep(Duration::from_millis(300)).await;
     for found in join_all((0..100).map(|_| lookups.user("ann"))).await {
         assert_eq!(found.unwrap_err().fault(), Fault::Unavailable(Condition::Unreachable));
     }

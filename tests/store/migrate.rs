@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use sarban::domain::moment::Moment;
-use sarban::store::migrate::{LATEST, MigrationError, migrate, migrate_to, pending};
+use sarban::store::migrate::{LATEST, MigrationError, is_waiting, migrate, migrate_to, pending};
 use sarban::store::users::list::{Names, UserFilter, count};
-use sarban::store::{Db, Engine, OpenOptions, Tx};
-use sqlx::raw_sql;
+use sarban::store::{Db, Engine, OpenOptions, StoreError, Tx};
+use sqlx::{query_scalar, raw_sql};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::database::{Content, TestDatabase, execute, number, on_both_engines, with_database};
 
@@ -112,6 +112,64 @@ async fn a_node_is_locked(options: OpenOptions) {
     tx.commit().await.unwrap();
     assert_eq!(i64::try_from(upgrade.await.unwrap()).unwrap(), LATEST - 12);
     old.close().await;
+}
+
+/// A back-up, or a dump, reads tables in one transaction for as long as it takes.
+#[test]
+fn migration_asks_for_no_lock_while_a_long_transaction_reads() {
+    with_database(Engine::Postgres, Content::Empty, async |TestDatabase { options, .. }| {
+        tables_are_read_for_long(options).await;
+    });
+}
+
+async fn tables_are_read_for_long(options: OpenOptions) {
+    const ASKED: &str = "SELECT COUNT(*) FROM pg_locks l JOIN pg_class t ON t.oid = l.relation
+        WHERE t.relname = 'users' AND l.mode = 'AccessExclusiveLock'";
+    let old = Db::open(&options).await.unwrap();
+    assert_eq!(migrate_to(&old, 12).await.unwrap(), 12);
+    let mut snapshot = old.begin_snapshot().await.unwrap();
+    on(&mut snapshot, "SELECT COUNT(*) FROM users").await;
+    let upgrade = tokio::task::spawn_blocking(move || Handle::current().block_on(start(&options)));
+    // It tries once, for a moment; then it sees who is in the way. A pause between two attempts is shorter than two seconds.
+    let (until, mut quiet) = (Instant::now() + Duration::from_secs(60), Instant::now());
+    while !is_waiting(&old).await.unwrap() || quiet.elapsed() < Duration::from_secs(2) {
+        assert!(Instant::now() < until, "it asks again and again");
+        sleep(Duration::from_millis(20)).await;
+        if number(&old, ASKED).await > 0 || !is_waiting(&old).await.unwrap() {
+            quiet = Instant::now();
+        }
+    }
+    assert!(!upgrade.is_finished(), "the tables are read");
+    snapshot.rollback().await.unwrap();
+    assert_eq!(i64::try_from(upgrade.await.unwrap()).unwrap(), LATEST - 12);
+    assert!(!is_waiting(&old).await.unwrap());
+    old.close().await;
+}
+
+/// Managed servers end each statement after a minute or two.
+#[test]
+fn long_work_has_no_time_limit_of_the_server() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db, options }| {
+        let limit =
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 60000', current_database()); END $$";
+        execute(&db, limit).await;
+        let limited = Db::open(&options).await.unwrap();
+        let mut short = limited.begin().await.unwrap();
+        let (mut bulk, mut snapshot) = (limited.begin_bulk().await.unwrap(), limited.begin_snapshot().await.unwrap());
+        assert_eq!((time_limit(&mut bulk).await, time_limit(&mut snapshot).await), ("0".to_owned(), "0".to_owned()));
+        let long =
+            limited.transaction("delete service", async |tx| -> Result<_, StoreError> { Ok(time_limit(tx).await) });
+        assert_eq!(long.await.unwrap(), "0");
+        assert_eq!(time_limit(&mut short).await, "1min", "the limit holds for others");
+        drop((bulk, snapshot, short));
+        limited.close().await;
+    });
+}
+
+/// The server's time limit of each further statement.
+async fn time_limit(tx: &mut Tx) -> String {
+    let Tx::Pg(tx) = tx else { panic!("a transaction of PostgreSQL") };
+    query_scalar("SHOW statement_timeout").fetch_one(tx.connection().expect("a connection")).await.unwrap()
 }
 
 async fn on(tx: &mut Tx, sql: &'static str) {

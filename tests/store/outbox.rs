@@ -29,6 +29,7 @@ async fn panel_with_webhook(db: &Db) -> Panel {
     let environment = Environment {
         webhook: Some(Destination::webhook()),
         telegram: None,
+        without_telegram: false,
         url_prefix: "https://panel.example".to_owned(),
     };
     Panel { targets: LiveTargets::new(environment), ..panel(db).await }

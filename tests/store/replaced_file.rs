@@ -7,7 +7,7 @@ use std::time::Duration;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::moment::Moment;
 use sarban::store::access::admins;
-use sarban::store::{Condition, Db, Engine, clock};
+use sarban::store::{Condition, Db, Engine, OpenOptions, clock};
 use tokio::time::sleep;
 
 use crate::support::database::{Content, TestDatabase, number, with_database};
@@ -83,6 +83,28 @@ fn file_that_is_put_back_is_not_used_before_a_restart() {
         assert!(clock::now(&db).await.is_err() && db.begin().await.is_err());
         let restarted = Db::open(&options).await.expect("it opens");
         assert_eq!(number(&restarted, "SELECT COUNT(*) FROM admins").await, 0);
+        restarted.close().await;
+    });
+}
+
+/// The last connection to a file writes the log back as well, unless another one closes in the same moment: a stop of a
+/// panel closes those of two threads.
+#[test]
+fn close_writes_a_deleted_log_of_changes_back_beside_other_connections() {
+    with_database(Engine::Sqlite, Content::Schema, async |TestDatabase { db, options }| {
+        let DatabaseUrl::Sqlite { path } = &options.url else { panic!("a database of SQLite") };
+        let sibling = db.open_sibling(&options).await.expect("it opens");
+        let mut tx = db.begin().await.expect("it begins");
+        admins::insert(&mut tx, "ann", "", false, Moment::from_micros(1)).await.expect("it inserts");
+        tx.commit().await.expect("it commits");
+        fs::remove_file(beside(path, "-wal")).expect("it is deleted");
+        db.close().await;
+        let copy = beside(path, ".copy");
+        fs::copy(path, &copy).expect("it is copied");
+        sibling.close().await;
+        let copy = OpenOptions { url: DatabaseUrl::Sqlite { path: copy }, ..options.clone() };
+        let restarted = Db::open(&copy).await.expect("it opens");
+        assert_eq!(number(&restarted, "SELECT COUNT(*) FROM admins").await, 1);
         restarted.close().await;
     });
 }

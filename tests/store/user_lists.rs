@@ -3,7 +3,7 @@
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::Moment;
 use sarban::store::access::admins;
-use sarban::store::users::list::{Names, Totals, UserFilter, UserSort, UserWindow, count, page};
+use sarban::store::users::list::{Names, NearlyLimited, Totals, UserFilter, UserSort, UserWindow, count, page};
 use sarban::store::users::owner_totals;
 use sarban::store::{Db, users};
 
@@ -31,7 +31,7 @@ const USERS: &str = r"
     VALUES (1, 'works', 'a', 7, TRUE, TRUE, FALSE, 'fixed_date', 1000, 50),
            (2, 'expired', 'b', NULL, TRUE, TRUE, FALSE, 'fixed_date', 999, 40),
            (3, 'limited', 'c', 7, TRUE, FALSE, FALSE, 'never', NULL, 30),
-           (4, 'off', 'd', NULL, FALSE, FALSE, FALSE, 'never', NULL, 20),
+           (4, 'off', 'd', NULL, FALSE, FALSE, FALSE, 'start_on_first_use', NULL, 20),
            (5, 'ünï_code', 'e', NULL, TRUE, TRUE, FALSE, 'never', NULL, 10),
            (6, NULL, 'f', 7, TRUE, TRUE, TRUE, 'fixed_date', 1, 5);
     INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at)
@@ -55,6 +55,7 @@ async fn ids(db: &Db, filter: &UserFilter, window: UserWindow) -> Vec<i64> {
 async fn each_filter_finds_its_users(db: Db) {
     execute(&db, USERS).await;
     let any = UserFilter::default;
+    let near = |is, percent| Some(NearlyLimited { is, percent });
     let cases: Vec<(UserFilter, &[i64])> = vec![
         (any(), &[1, 2, 3, 4, 5]),
         (UserFilter { owner: Some(AdminId(7)), ..any() }, &[1, 3]),
@@ -67,15 +68,35 @@ async fn each_filter_finds_its_users(db: Db) {
         (UserFilter { expired: Some(false), ..any() }, &[1, 3, 4, 5]),
         (UserFilter { data_limit_reached: Some(true), ..any() }, &[3]),
         (UserFilter { data_limit_reached: Some(false), ..any() }, &[1, 2, 4, 5]),
+        // One used 8 of 9 bytes; the limit of three is reached, and two and four have none.
+        (UserFilter { nearly_limited: near(true, 80), ..any() }, &[1]),
+        (UserFilter { nearly_limited: near(true, 88), ..any() }, &[1]),
+        (UserFilter { nearly_limited: near(true, 89), ..any() }, &[]),
+        (UserFilter { nearly_limited: near(true, 2), ..any() }, &[1, 5]),
+        (UserFilter { nearly_limited: near(false, 80), ..any() }, &[2, 3, 4, 5]),
+        (UserFilter { nearly_limited: near(true, 80), owner: Some(AdminId(7)), is_active: Some(true), ..any() }, &[1]),
         (UserFilter { is_active: Some(true), ..any() }, &[1, 5]),
         (UserFilter { is_active: Some(false), ..any() }, &[2, 3, 4]),
         (UserFilter { is_active: Some(false), owner: Some(AdminId(7)), enabled: Some(true), ..any() }, &[3]),
         (UserFilter { is_active: Some(true), expired: Some(true), ..any() }, &[]),
+        (UserFilter { on_hold: Some(true), ..any() }, &[4]),
+        (UserFilter { on_hold: Some(false), ..any() }, &[1, 2, 3, 5]),
+        (UserFilter { on_hold: Some(true), enabled: Some(true), ..any() }, &[]),
+        (UserFilter { on_hold: Some(false), owner: Some(AdminId(7)), is_active: Some(false), ..any() }, &[3]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_000)), ..any() }, &[2]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_001)), ..any() }, &[1, 2]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_001)), expired: Some(false), ..any() }, &[1]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_001)), owner: Some(AdminId(7)), ..any() }, &[1]),
     ];
     for (filter, expected) in cases {
         assert_eq!(ids(&db, &filter, ALL).await, expected, "{filter:?}");
         assert_eq!(count(&db, &filter, NOW).await.unwrap(), expected.len() as i64, "{filter:?}");
         let totals = Totals { matching: expected.len() as i64, everybody: 5 };
+        for sort in [UserSort::Username, UserSort::ExpireDate, UserSort::DataLimit, UserSort::CreatedAt] {
+            let mut sorted = ids(&db, &filter, UserWindow { sort, ..ALL }).await;
+            sorted.sort_unstable();
+            assert_eq!(sorted, expected, "{filter:?} {sort:?}");
+        }
         for user in page(&db, &filter, ALL, totals, NOW).await.unwrap() {
             assert!(filter.is_active.is_none_or(|wanted| wanted == user.is_active(NOW)), "{filter:?}");
             assert!(filter.expired.is_none_or(|wanted| wanted == user.is_expired(NOW)), "{filter:?}");
@@ -117,7 +138,8 @@ async fn search_combines_with_every_filter_and_sort(db: Db) {
     execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
     let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
     let all = UserFilter::default;
-    let cases: [(UserFilter, &[i64]); 16] = [
+    let near = |is, percent| Some(NearlyLimited { is, percent });
+    let cases: [(UserFilter, &[i64]); 22] = [
         (UserFilter { owner: Some(AdminId(7)), ..all() }, &[1, 3]),
         (UserFilter { owner: Some(AdminId(7)), service: Some(ServiceId(1)), ..all() }, &[]),
         (UserFilter { owner: Some(AdminId(7)), data_limit_reached: Some(true), ..all() }, &[3]),
@@ -133,6 +155,12 @@ async fn search_combines_with_every_filter_and_sort(db: Db) {
         (UserFilter { data_limit_reached: Some(false), enabled: Some(true), ..all() }, &[1, 2, 5]),
         (UserFilter { is_active: Some(false), ..all() }, &[2, 3, 4]),
         (UserFilter { is_active: Some(true), owner: Some(AdminId(7)), ..all() }, &[1]),
+        (UserFilter { nearly_limited: near(true, 80), ..all() }, &[1]),
+        (UserFilter { nearly_limited: near(false, 80), enabled: Some(true), ..all() }, &[2, 3, 5]),
+        (UserFilter { on_hold: Some(true), ..all() }, &[4]),
+        (UserFilter { on_hold: Some(false), enabled: Some(true), ..all() }, &[1, 2, 3, 5]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_001)), ..all() }, &[1, 2]),
+        (UserFilter { expires_before: Some(Moment::from_micros(1_001)), expired: Some(false), ..all() }, &[1]),
         (all(), &[1, 2, 3, 4, 5]),
     ];
     for text in ["some", "me", "_e", "so_e_"] {
@@ -320,7 +348,7 @@ async fn totals_follow_every_change(db: Db) {
     execute(&db, "UPDATE users SET removed = TRUE, username = NULL, owner_id = 8 WHERE id = 9").await;
     assert_eq!(standing(&db).await, [(5, 0), (2, 0), (0, 100)]);
     let mut tx = db.begin().await.unwrap();
-    owner_totals::fold(&mut tx).await.unwrap();
+    owner_totals::fold(&mut tx, 1_000).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(standing(&db).await, [(5, 0), (2, 0), (0, 100)]);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM owner_totals").await, 3, "no owner, 7 and 8");

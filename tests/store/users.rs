@@ -61,6 +61,8 @@ pub fn root() -> Admin {
         subscription_url_prefix: String::new(),
         password_reset_at: None,
         created_at: Moment::from_micros(0),
+        role: None,
+        requires_second_factor: false,
     }
 }
 
@@ -405,15 +407,15 @@ async fn all_users_of_an_admin_are_disabled_and_enabled(db: Db) {
          DELETE FROM user_change",
     )
     .await;
-    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    bulk::set_enabled(&panel, &alice(), false).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE enabled OR activated").await, 1, "only root's own");
     assert_eq!(marks(&panel).await, 2300, "those that the nodes had");
 
     execute(&db, "DELETE FROM user_change").await;
-    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    bulk::set_enabled(&panel, &alice(), false).await.unwrap();
     assert_eq!(marks(&panel).await, 0, "no user changed");
 
-    bulk::set_enabled(&panel, AdminId(2), true).await.unwrap();
+    bulk::set_enabled(&panel, &alice(), true).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
     assert_eq!(
         number(&db, "SELECT COUNT(*) FROM users WHERE NOT activated AND username IN ('expired', 'limited')").await,

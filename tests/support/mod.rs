@@ -1,6 +1,7 @@
 //! Support that test binaries and benchmarks share.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
+pub mod authenticator;
 pub mod database;
 pub mod ports;
 pub mod proxy;
@@ -29,6 +30,11 @@ pub fn redis_url() -> String {
 /// Returns the folder with the client programs that read subscriptions.
 pub fn programs() -> PathBuf {
     variable("SARBAN_TEST_PROGRAMS").into()
+}
+
+/// Returns the path of Node, which runs the S3 server of the tests.
+pub fn node() -> String {
+    variable("SARBAN_TEST_NODE")
 }
 
 /// Returns the path of a version of sing-box.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,9 +24,12 @@ pub enum ProxyFault {
     HalfOpen,
     /// New connections are closed at once; open ones were cut.
     Down,
-    /// Nothing passes on any connection, open or new, not even when the fault is over, and none is closed: a host lost
-    /// its power, or a firewall forgot its connections. Connections that are made afterwards work.
+    /// Nothing passes on any connection, open or new, not even when the fault is over, and none is closed: a frozen proxy,
+    /// whose kernel goes on acknowledging. Connections that are made afterwards work.
     Lost,
+    /// The same, and the kernel acknowledges nothing on connections that were open: a host lost its power, or a firewall
+    /// forgot its connections.
+    Vanished,
 }
 
 /// A proxy between one process and one server.
@@ -77,7 +81,7 @@ async fn carry(
         let fault = *faults.borrow();
         match fault {
             ProxyFault::Down => return,
-            ProxyFault::Lost => std::future::pending().await,
+            ProxyFault::Lost | ProxyFault::Vanished => std::future::pending().await,
             _ => {}
         }
         if faults.wait_for(|fault| *fault != ProxyFault::HalfOpen).await.is_err() {
@@ -90,7 +94,12 @@ async fn carry(
         let (mut server_reads, mut server_writes) = server.into_split();
         tokio::select! {
             biased;
-            () = lost(losses) => std::future::pending().await,
+            fault = lost(losses) => {
+                if fault == ProxyFault::Vanished {
+                    drop_packets(client_reads.as_ref()).and_then(|()| drop_packets(server_reads.as_ref())).expect("a filter");
+                }
+                std::future::pending::<()>().await;
+            }
             () = pump(&mut client_reads, &mut server_writes, Direction::Requests, faults.clone()) => {}
             () = pump(&mut server_reads, &mut client_writes, Direction::Answers, faults.clone()) => {}
         }
@@ -101,8 +110,16 @@ async fn carry(
     }
 }
 
-async fn lost(mut faults: watch::Receiver<ProxyFault>) {
-    let _ = faults.wait_for(|fault| *fault == ProxyFault::Lost).await;
+async fn lost(mut faults: watch::Receiver<ProxyFault>) -> ProxyFault {
+    let is_lost = |fault: &ProxyFault| matches!(fault, ProxyFault::Lost | ProxyFault::Vanished);
+    faults.wait_for(is_lost).await.map_or(ProxyFault::Lost, |fault| *fault)
+}
+
+/// Has the kernel drop every packet that arrives for a connection, without an acknowledgement.
+fn drop_packets(connection: &TcpStream) -> std::io::Result<()> {
+    /// BPF's `ret #0`: no byte of the packet passes.
+    const RETURN: u16 = 0x06;
+    SockRef::from(connection).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
 }
 
 async fn pump(
@@ -122,7 +139,7 @@ async fn pump(
         };
         tokio::time::sleep(delay).await;
         let passes = |fault: &ProxyFault| match fault {
-            ProxyFault::Hold | ProxyFault::Lost => false,
+            ProxyFault::Hold | ProxyFault::Lost | ProxyFault::Vanished => false,
             ProxyFault::HoldRequests => direction != Direction::Requests,
             ProxyFault::HoldAnswers => direction != Direction::Answers,
             _ => true,

@@ -18,6 +18,8 @@ pub enum Reply {
     Status(u16),
     /// This status and body.
     Answer(u16, &'static str),
+    /// A permanent redirect to this address.
+    Redirect(&'static str),
     /// Status 200 after this delay.
     Slow(Duration),
     /// No answer: the connection is closed.
@@ -115,6 +117,7 @@ impl Endpoint for Handler {
         match reply {
             Reply::Status(code) => Ok(Response::builder().status(status(code)).finish()),
             Reply::Answer(code, body) => Ok(Response::builder().status(status(code)).body(body)),
+            Reply::Redirect(to) => Ok(Response::builder().status(status(308)).header("location", to).finish()),
             Reply::Slow(pause) => {
                 sleep(pause).await;
                 Ok(Response::default())

@@ -109,6 +109,8 @@ start_postgres() {
 start() {
   require_tools
   require_programs
+  require_node
+  require_s3_server
   make_home
   start_redis
   echo "redis $redis_pid" >>"$home/pids"
@@ -136,6 +138,7 @@ exports() {
   echo "export SARBAN_TEST_POSTGRES_BIN=$bin"
   echo "export SARBAN_TEST_REDIS_URL=redis://127.0.0.1:$redis_port"
   echo "export SARBAN_TEST_PROGRAMS=$programs"
+  echo "export SARBAN_TEST_NODE=$(node -p process.execPath)"
 }
 
 case "${1:-}" in

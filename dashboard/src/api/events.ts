@@ -3,9 +3,10 @@
 
 import { type Query } from '@tanstack/react-query';
 import { type Change, concerns, parse } from './announcements.ts';
-import { root } from './client.ts';
+import { fetchEarly } from './early.ts';
 import { live } from './live.ts';
 import { queryClient } from './queries.ts';
+import { root } from './root.ts';
 import { session } from './session.ts';
 
 /** Milliseconds without a byte after which a connection counts as lost; the panel sends one every 15 seconds. */
@@ -52,7 +53,7 @@ async function follow(end: AbortSignal, last: string, received: (id: string) => 
   try {
     const headers = { authorization: `Bearer ${token}`, ...(last === '' ? {} : { 'last-event-id': last }) };
     const signal = AbortSignal.any([end, lost.signal]);
-    const response = await fetch(`${root}api/events`, { headers, signal, cache: 'no-store', credentials: 'omit' });
+    const response = await fetchEarly(new Request(`${root}api/events`, { headers, signal, cache: 'no-store', credentials: 'omit' }));
     if (response.status === 401 && token === session.token()) session.end('ended');
     if (!response.ok || response.body === null) return;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -15,3 +15,8 @@ export const live = {
 export function announcedInterval(): number {
   return announced ? 60_000 : 5_000;
 }
+
+/** Milliseconds between two reads of which the panel announces only a part. */
+export function partlyAnnouncedInterval(): number {
+  return announced ? 15_000 : 5_000;
+}

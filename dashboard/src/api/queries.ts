@@ -5,7 +5,7 @@ import { QueryClient, keepPreviousData, queryOptions } from '@tanstack/react-que
 import { type Schemas, api, data } from './client.ts';
 import { everything } from './everything.ts';
 import { statusOf } from './errors.ts';
-import { announcedInterval } from './live.ts';
+import { announcedInterval, partlyAnnouncedInterval } from './live.ts';
 import type { paths } from './schema.d.ts';
 
 export const queryClient = new QueryClient({
@@ -21,14 +21,19 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** Milliseconds between two reads of what changes by itself. */
+/** Milliseconds between two reads of what is not announced. */
 const LIVE = 5_000;
+/** Milliseconds between two reads of what changes rarely. */
 const SLOW = 30_000;
 
 export type UserQuery = NonNullable<paths['/api/users']['get']['parameters']['query']>;
 
 export const me = () =>
   queryOptions({ queryKey: ['me'], queryFn: ({ signal }) => data(api.GET('/api/admins/current', { signal })), staleTime: SLOW });
+
+/** The signed-in admin's saved views. */
+export const views = () =>
+  queryOptions({ queryKey: ['views'], queryFn: ({ signal }) => data(api.GET('/api/views', { signal })), staleTime: SLOW });
 
 export const users = (query: UserQuery) =>
   queryOptions({
@@ -45,19 +50,23 @@ export const user = (username: string) =>
     refetchInterval: announcedInterval,
   });
 
-export const userNodes = (username: string) =>
-  queryOptions({
-    queryKey: ['users', 'nodes', username],
-    queryFn: ({ signal }) => data(api.GET('/api/users/{username}/nodes', { params: { path: { username } }, signal })),
-    refetchInterval: LIVE,
-  });
-
-export const explanation = (username: string, query: { user_agent?: string; format?: string }) =>
+export const explanation = (username: string, query: { user_agent?: string; format?: string; document?: boolean }) =>
   queryOptions({
     queryKey: ['users', 'explanation', username, query],
     queryFn: ({ signal }) =>
       data(api.GET('/api/users/{username}/subscription', { params: { path: { username }, query }, signal })),
     placeholderData: keepPreviousData,
+  });
+
+/** Everything that stands in the way of a user, for an app or for the last one that fetched the subscription. */
+export const diagnosis = (id: number, username: string, agent: string) =>
+  queryOptions({
+    queryKey: ['diagnosis', id, username, agent],
+    queryFn: ({ signal }) =>
+      data(api.GET('/api/users/{username}/diagnosis', { params: { path: { username }, query: agent === '' ? {} : { as: agent } }, signal })),
+    placeholderData: keepPreviousData,
+    // Nothing announces that a node has confirmed a change.
+    refetchInterval: (query) => (query.state.data?.findings.some(({ code }) => code === 'change_pending' || code === 'node_out_of_step') ? LIVE : announcedInterval()),
   });
 
 export const userTraffic = (username: string, start: string) =>
@@ -73,6 +82,39 @@ export const userStats = () =>
     queryKey: ['stats', 'users'],
     queryFn: ({ signal }) => data(api.GET('/api/system/stats/users', { signal })),
     refetchInterval: announcedInterval,
+  });
+
+/** Number of users that a filter matches. */
+export const userCount = (query: Partial<UserQuery>) =>
+  queryOptions({
+    queryKey: ['users', 'count', query],
+    queryFn: async ({ signal }) => (await data(api.GET('/api/users', { params: { query: { ...query, size: 1 } as UserQuery }, signal }))).total,
+    placeholderData: keepPreviousData,
+    refetchInterval: announcedInterval,
+  });
+
+export const trafficByNode = (start: string) =>
+  queryOptions({
+    queryKey: ['stats', 'traffic-by-node', start],
+    queryFn: ({ signal }) => data(api.GET('/api/system/stats/traffic/nodes', { params: { query: { start } }, signal })),
+    refetchInterval: SLOW,
+    placeholderData: keepPreviousData,
+  });
+
+/** Work that is waiting. Nothing announces that it is done, but most of what makes some. */
+export const backlog = () =>
+  queryOptions({
+    queryKey: ['backlog'],
+    queryFn: ({ signal }) => data(api.GET('/api/system/stats/backlog', { signal })),
+    refetchInterval: partlyAnnouncedInterval,
+  });
+
+/** The traffic of one admin's users. */
+export const trafficOf = (owner: string, start: string) =>
+  queryOptions({
+    queryKey: ['stats', 'traffic', owner, start],
+    queryFn: ({ signal }) => data(api.GET('/api/system/stats/traffic', { params: { query: { start, owner_username: owner } }, signal })),
+    staleTime: SLOW,
   });
 
 export const traffic = (start: string) =>
@@ -127,6 +169,15 @@ export const adminPage = (query: { username?: string; page?: number; size?: numb
     staleTime: SLOW,
   });
 
+/** What an admin may have and use, and what is used. */
+export const quota = (username: string) =>
+  queryOptions({
+    queryKey: ['quota', username],
+    queryFn: ({ signal }) => data(api.GET('/api/admins/{username}/quota', { params: { path: { username } }, signal })),
+    refetchInterval: announcedInterval,
+  });
+export const quotasChanged = () => queryClient.invalidateQueries({ queryKey: ['quota'] });
+
 /** The services that the admin may assign, for choices. */
 export const services = () =>
   queryOptions({
@@ -157,6 +208,17 @@ export const hosts = () =>
     refetchInterval: SLOW,
   });
 
+/** The hosts of an inbound, or those with a text in name or address: for lists that are too long to be loaded whole. */
+export const foundHosts = ({ text = '', inbound }: { text?: string; inbound?: number }) =>
+  queryOptions({
+    queryKey: ['hosts', 'found', text, inbound],
+    queryFn: ({ signal }) => everything((page) => inbound === undefined
+      ? data(api.GET('/api/inbounds/hosts', { params: { query: { ...page, search: text } }, signal }))
+      : data(api.GET('/api/inbounds/{id}/hosts', { params: { path: { id: inbound }, query: page }, signal }))),
+    placeholderData: keepPreviousData,
+    refetchInterval: SLOW,
+  });
+
 export const host = (id: number) =>
   queryOptions({
     queryKey: ['hosts', 'one', id],
@@ -178,7 +240,7 @@ export const cluster = () =>
   queryOptions({
     queryKey: ['cluster'],
     queryFn: ({ signal }) => data(api.GET('/api/cluster', { signal })),
-    refetchInterval: LIVE,
+    refetchInterval: partlyAnnouncedInterval,
   });
 
 export type RunQuery = NonNullable<paths['/api/cluster/runs']['get']['parameters']['query']>;
@@ -188,7 +250,7 @@ export const runs = (query: RunQuery) =>
     queryKey: ['cluster', 'runs', query],
     queryFn: ({ signal }) => data(api.GET('/api/cluster/runs', { params: { query }, signal })),
     placeholderData: keepPreviousData,
-    refetchInterval: LIVE,
+    refetchInterval: partlyAnnouncedInterval,
   });
 
 export type NotificationQuery = NonNullable<paths['/api/notifications']['get']['parameters']['query']>;
@@ -197,6 +259,16 @@ export const notifications = (query: NotificationQuery) =>
   queryOptions({
     queryKey: ['notifications', query],
     queryFn: ({ signal }) => data(api.GET('/api/notifications', { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+    refetchInterval: announcedInterval,
+  });
+
+export type AuditQuery = NonNullable<paths['/api/audit']['get']['parameters']['query']>;
+
+export const audit = (query: AuditQuery) =>
+  queryOptions({
+    queryKey: ['audit', query],
+    queryFn: ({ signal }) => data(api.GET('/api/audit', { params: { query }, signal })),
     placeholderData: keepPreviousData,
     refetchInterval: LIVE,
   });
@@ -227,6 +299,6 @@ export function hostsChanged(): Promise<void> {
 
 /** Reads again what a change of users may have changed. */
 export function usersChanged(): Promise<void> {
-  void queryClient.invalidateQueries({ queryKey: ['stats'] });
+  for (const kind of ['stats', 'diagnosis']) void queryClient.invalidateQueries({ queryKey: [kind] });
   return queryClient.invalidateQueries({ queryKey: ['users'] });
 }

@@ -30,13 +30,17 @@ export interface paths {
         };
         /**
          * Lists admins.
-         * @description For sudo admins. Returns a page of admins, without links to other pages.
+         * @description Returns a page of admins, without links to other pages.
+         *
+         *     Needs the right `admins:read` for all.
          */
         get: operations["admin_list"];
         put?: never;
         /**
          * Creates an admin.
-         * @description For sudo admins. Returns the new admin.
+         * @description It can't have more rights than the admin who makes it. Returns the new admin.
+         *
+         *     Needs the right `admins:write` for all.
          */
         post: operations["admin_create"];
         delete?: never;
@@ -52,7 +56,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the signed-in admin. */
+        /**
+         * Returns the signed-in admin.
+         * @description `rights` are those of its role. The admin's own flags and services, and the scopes of an API token, may leave less of them.
+         */
         get: operations["admin_current"];
         put?: never;
         post?: never;
@@ -74,7 +81,8 @@ export interface paths {
         /**
          * Signs an admin in.
          * @description Returns a bearer token for the `Authorization` header. A disabled admin gets a token too, but only a disabled sudo
-         *     admin can use it.
+         *     admin can use it. For an admin with a second factor, `otp` is required: without it the answer is 401 with `code` `otp_required`, with a
+         *     wrong one `otp_wrong`.
          */
         post: operations["admin_token"];
         delete?: never;
@@ -92,19 +100,23 @@ export interface paths {
         };
         /**
          * Returns an admin.
-         * @description For sudo admins.
+         * @description Needs the right `admins:read` for all.
          */
         get: operations["admin_read"];
         /**
          * Changes an admin.
-         * @description For sudo admins. Another sudo admin can't be changed. A new password revokes the admin's tokens. Returns the changed
+         * @description Another sudo admin, and one with more rights than one's own, can't be changed. A new password revokes the admin's tokens. Returns the changed
          *     admin.
+         *
+         *     Needs the right `admins:write` for all.
          */
         put: operations["admin_modify"];
         post?: never;
         /**
          * Deletes an admin.
-         * @description For sudo admins. Sudo admins can't be deleted. The admin's users remain, without an owner.
+         * @description Sudo admins can't be deleted. The admin's users remain, without an owner.
+         *
+         *     Needs the right `admins:write` for all.
          */
         delete: operations["admin_remove"];
         options?: never;
@@ -123,7 +135,9 @@ export interface paths {
         put?: never;
         /**
          * Disables all users of an admin.
-         * @description For sudo admins. The users are removed from the nodes. No notifications are sent. Returns the admin.
+         * @description The users are removed from the nodes. No notifications are sent. Returns the admin.
+         *
+         *     Needs the right `admins:write` for all and `users:write` for all.
          */
         post: operations["admin_disable_users"];
         delete?: never;
@@ -143,9 +157,63 @@ export interface paths {
         put?: never;
         /**
          * Enables all users of an admin.
-         * @description For sudo admins. Users that are active now are added to the nodes. No notifications are sent. Returns the admin.
+         * @description Users that are active now are added to the nodes. No notifications are sent. Returns the admin.
+         *
+         *     Needs the right `admins:write` for all and `users:write` for all.
          */
         post: operations["admin_enable_users"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admins/{username}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the quota of an admin and what is used of it.
+         * @description The own one; with the right `admins:read` also that of others.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
+         */
+        get: operations["admin_show_quota"];
+        /**
+         * Sets the quota of an admin.
+         * @description A limit below its use is refused. Users that exceed `max_data_limit` or `max_duration` already stay as they are.
+         *     Returns the quota and its use.
+         *
+         *     Needs the right `admins:write` for all.
+         */
+        put: operations["admin_set_quota"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admins/{username}/quota/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resets the traffic of an admin's quota.
+         * @description Traffic counts from now on; users that were disabled because it was used up are enabled again. Returns the quota
+         *     and its use.
+         *
+         *     Needs the right `admins:write` for all.
+         */
+        post: operations["admin_reset_quota"];
         delete?: never;
         options?: never;
         head?: never;
@@ -161,7 +229,9 @@ export interface paths {
         };
         /**
          * Lists the services that an admin may assign to users.
-         * @description For sudo admins. Returns a page of services, without links to other pages.
+         * @description Returns a page of services, without links to other pages.
+         *
+         *     Needs the right `admins:read` for all.
          */
         get: operations["admin_services_of"];
         put?: never;
@@ -181,9 +251,55 @@ export interface paths {
         };
         /**
          * Lists the users of an admin.
-         * @description For sudo admins. Returns a page of users, without links to other pages.
+         * @description Returns a page of users, without links to other pages.
+         *
+         *     Needs the right `admins:read` for all and `users:read` for all.
          */
         get: operations["admin_users_of"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admins/{username}/users/set-owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Gives all users of an admin to another one.
+         * @description Nodes and links do not change. Returns the number of users.
+         *
+         *     Needs the right `admins:write` for all and `users:write` for all.
+         */
+        put: operations["admin_set_users_owner"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the audit log, newest first.
+         * @description Every change by an admin, a command or a task has an entry of the same transaction.
+         *
+         *     Needs the right `audit:read` for all.
+         */
+        get: operations["audit_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -201,7 +317,9 @@ export interface paths {
         };
         /**
          * Returns the state of the cluster.
-         * @description For sudo admins. Returns the live processes, the leader, and each task with its latest run and next slot.
+         * @description Returns the live processes, the leader, and each task with its latest run and next slot.
+         *
+         *     Needs the right `cluster:read` for all.
          */
         get: operations["cluster_read"];
         put?: never;
@@ -221,7 +339,7 @@ export interface paths {
         };
         /**
          * Lists runs of tasks, newest first.
-         * @description For sudo admins.
+         * @description Needs the right `cluster:read` for all.
          */
         get: operations["cluster_list_runs"];
         put?: never;
@@ -243,7 +361,9 @@ export interface paths {
         put?: never;
         /**
          * Asks the leader to step down.
-         * @description For sudo admins. Another process takes over, if there is one.
+         * @description Another process takes over, if there is one.
+         *
+         *     Needs the right `cluster:write` for all.
          */
         post: operations["cluster_step_down"];
         delete?: never;
@@ -263,9 +383,117 @@ export interface paths {
         put?: never;
         /**
          * Requests a run of a task.
-         * @description For sudo admins. The leader runs the task as soon as possible. Returns the slot of the run.
+         * @description The leader runs the task as soon as possible. Returns the slot of the run.
+         *
+         *     Needs the right `cluster:write` for all.
          */
         post: operations["cluster_run_now"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Returns what changed after a position.
+         * @description The answer is the protocol buffer `Update`. An edge asks once a second.
+         *
+         *     Needs the right `edge:read` for all.
+         */
+        post: operations["edge_changes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes the report of an edge.
+         * @description Edges report every five seconds. A batch that was taken before changes nothing.
+         *
+         *     Needs the right `edge:write` for all.
+         */
+        post: operations["edge_report"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/shared": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the part that all subscriptions share: settings, hosts, addresses, and the owners of users.
+         * @description Needs the right `edge:read` for all.
+         */
+        get: operations["edge_shared"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the position of now, and settings that edges compare with their own.
+         * @description Needs the right `edge:read` for all.
+         */
+        get: operations["edge_start"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns users after an id, without removed ones.
+         * @description The answer is the protocol buffer `UserPage`. It is empty after the last user.
+         *
+         *     Needs the right `edge:read` for all.
+         */
+        get: operations["edge_users"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -285,11 +513,13 @@ export interface paths {
          *     may have been missed since the event that `Last-Event-ID` names, so that everything has to be read again. `all_hosts` is
          *     false while changes that other processes make are not announced here, because Redis is off or away; `ready` comes again when
          *     that changes. `changed` names what to read again: `[{"kind": "users", "id": 12}]`, with null for an id if any row may have
-         *     changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), and for sudo admins `hosts`,
-         *     `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. Other admins
-         *     receive changes of their own users. The stream ends after nine minutes, when the process stops, and when the token is not
+         *     changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), `sessions`, `api_tokens`, `roles`, `hosts`,
+         *     `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. An admin receives changes of what it may
+         *     read, and of its own users, sessions and API tokens. The stream ends after nine minutes, when the process stops, and when the token is not
          *     valid any more; connect again with the id of the last event. An admin can have 64 streams of a process, and all admins
          *     together 2,000.
+         *
+         *     Needs the right `events:read` for all.
          */
         get: operations["system_follow"];
         put?: never;
@@ -309,7 +539,7 @@ export interface paths {
         };
         /**
          * Lists inbounds.
-         * @description For sudo admins.
+         * @description Needs the right `inbounds:read` for all.
          */
         get: operations["inbound_list"];
         put?: never;
@@ -332,7 +562,9 @@ export interface paths {
         post?: never;
         /**
          * Deletes all inbounds that a node no longer reports, with their hosts.
-         * @description For sudo admins. The inbounds are also removed from services.
+         * @description The inbounds are also removed from services.
+         *
+         *     Needs the right `inbounds:write` for all.
          */
         delete: operations["inbound_remove_absent"];
         options?: never;
@@ -349,17 +581,21 @@ export interface paths {
         };
         /**
          * Lists all hosts.
-         * @description For sudo admins.
+         * @description Needs the right `hosts:read` for all.
          */
         get: operations["host_list"];
         /**
          * Changes the weight or the state of several hosts, and nothing else of them.
-         * @description For sudo admins. All hosts are changed at once.
+         * @description All hosts are changed at once. No host may be there twice.
+         *
+         *     Needs the right `hosts:write` for all.
          */
         put: operations["host_change"];
         /**
          * Creates a host without an inbound.
-         * @description For sudo admins. The host is enabled. Returns the new host.
+         * @description The host is enabled. Returns the new host.
+         *
+         *     Needs the right `hosts:write` for all.
          */
         post: operations["host_create_unbound"];
         delete?: never;
@@ -379,8 +615,10 @@ export interface paths {
         put?: never;
         /**
          * Shows what clients would get of a host, without storing it.
-         * @description For sudo admins. The body is that of a change, and refused like one. Returns the document with this host alone, and for
+         * @description The body is that of a change, and refused like one. Returns the document with this host alone, and for
          *     each format and each named client why the host would be left out. The host counts as enabled. Nothing is stored.
+         *
+         *     Needs the right `hosts:read` for all.
          */
         post: operations["host_preview"];
         delete?: never;
@@ -398,19 +636,23 @@ export interface paths {
         };
         /**
          * Returns a host.
-         * @description For sudo admins.
+         * @description Needs the right `hosts:read` for all.
          */
         get: operations["host_read"];
         /**
          * Replaces a host.
-         * @description For sudo admins. A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
+         * @description A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
          *     are. The inbound does not change. Returns the new host.
+         *
+         *     Needs the right `hosts:write` for all.
          */
         put: operations["host_replace"];
         post?: never;
         /**
          * Deletes a host.
-         * @description For sudo admins. The host is also removed from the chains of other hosts.
+         * @description The host is also removed from the chains of other hosts.
+         *
+         *     Needs the right `hosts:write` for all.
          */
         delete: operations["host_remove"];
         options?: never;
@@ -427,14 +669,16 @@ export interface paths {
         };
         /**
          * Returns an inbound.
-         * @description For sudo admins.
+         * @description Needs the right `inbounds:read` for all.
          */
         get: operations["inbound_read"];
         put?: never;
         post?: never;
         /**
          * Deletes an inbound that its node no longer reports, with its hosts.
-         * @description For sudo admins. The inbound is also removed from services.
+         * @description The inbound is also removed from services.
+         *
+         *     Needs the right `inbounds:write` for all.
          */
         delete: operations["inbound_remove"];
         options?: never;
@@ -451,13 +695,15 @@ export interface paths {
         };
         /**
          * Lists the hosts of an inbound.
-         * @description For sudo admins.
+         * @description Needs the right `hosts:read` for all.
          */
         get: operations["host_list_of_inbound"];
         put?: never;
         /**
          * Creates a host for an inbound.
-         * @description For sudo admins. The host is enabled. Returns the new host.
+         * @description The host is enabled. Returns the new host.
+         *
+         *     Needs the right `hosts:write` for all.
          */
         post: operations["host_create_bound"];
         delete?: never;
@@ -475,13 +721,15 @@ export interface paths {
         };
         /**
          * Lists nodes.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:read` for all.
          */
         get: operations["node_list"];
         put?: never;
         /**
          * Creates a node.
-         * @description For sudo admins. The panel connects to the node in the background. Returns the new node.
+         * @description The panel connects to the node in the background. Returns the new node.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         post: operations["node_create"];
         delete?: never;
@@ -499,7 +747,7 @@ export interface paths {
         };
         /**
          * Returns the settings a node needs to accept this panel.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:read` for all.
          */
         get: operations["node_settings"];
         put?: never;
@@ -519,19 +767,21 @@ export interface paths {
         };
         /**
          * Returns a node.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:read` for all.
          */
         get: operations["node_read"];
         /**
          * Changes a node.
-         * @description For sudo admins. The panel reconnects to the node, or disconnects if the new status is `disabled`. Returns the changed
+         * @description The panel reconnects to the node, or disconnects if the new status is `disabled`. Returns the changed
          *     node.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         put: operations["node_modify"];
         post?: never;
         /**
          * Deletes a node, its inbounds and their hosts.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:write` for all.
          */
         delete: operations["node_remove"];
         options?: never;
@@ -550,7 +800,9 @@ export interface paths {
         put?: never;
         /**
          * Replaces the pinned certificate of a node.
-         * @description For sudo admins. The panel reconnects and trusts the certificate that the node presents next.
+         * @description The panel reconnects and trusts the certificate that the node presents next.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         post: operations["node_repin"];
         delete?: never;
@@ -570,9 +822,33 @@ export interface paths {
         put?: never;
         /**
          * Starts a full user sync for a node.
-         * @description For sudo admins. Returns before the sync is done.
+         * @description Returns before the sync is done.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         post: operations["node_resync"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{node_id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns what a node did lately.
+         * @description Its traffic over time is at `/api/nodes/{node_id}/usage`.
+         *
+         *     Needs the right `nodes:read` for all.
+         */
+        get: operations["node_read_stats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -588,7 +864,7 @@ export interface paths {
         };
         /**
          * Returns how far a node is in step with the panel's users.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:read` for all.
          */
         get: operations["node_read_sync"];
         put?: never;
@@ -608,7 +884,7 @@ export interface paths {
         };
         /**
          * Returns the traffic of all users on a node by hour.
-         * @description For sudo admins.
+         * @description Needs the right `nodes:read` for all.
          */
         get: operations["node_usage"];
         put?: never;
@@ -628,14 +904,18 @@ export interface paths {
         };
         /**
          * Returns the configuration of an engine.
-         * @description For sudo admins. The panel asks the node.
+         * @description The panel asks the node.
+         *
+         *     Needs the right `nodes:read` for all.
          */
         get: operations["node_read_config"];
         /**
          * Restarts an engine with a new configuration.
-         * @description For sudo admins. The panel watches the engine for some seconds. If the engine does not run with the new configuration,
+         * @description The panel watches the engine for some seconds. If the engine does not run with the new configuration,
          *     the panel puts the former one back and answers with 422 and the engine's own words. The node gets a full user sync
          *     afterwards.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         put: operations["node_reconfigure"];
         post?: never;
@@ -654,7 +934,9 @@ export interface paths {
         };
         /**
          * Returns the last configuration with which an engine ran.
-         * @description For sudo admins. The panel stores it, so the node need not answer.
+         * @description The panel stores it, so the node need not answer.
+         *
+         *     Needs the right `nodes:read` for all.
          */
         get: operations["node_last_good"];
         put?: never;
@@ -676,9 +958,34 @@ export interface paths {
         put?: never;
         /**
          * Restarts an engine with the last configuration with which it ran.
-         * @description For sudo admins. Otherwise like a new configuration.
+         * @description Otherwise like a new configuration.
+         *
+         *     Needs the right `nodes:write` for all.
          */
         post: operations["node_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{node_id}/{backend}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restarts an engine with the configuration that it has.
+         * @description Starts an engine that has stopped; the node protocol has no way to stop one. Connections of its users
+         *     break for a moment. Returns when the engine runs; if it does not, the answer is 422 with its own words.
+         *
+         *     Needs the right `nodes:write` for all.
+         */
+        post: operations["node_restart"];
         delete?: never;
         options?: never;
         head?: never;
@@ -694,7 +1001,9 @@ export interface paths {
         };
         /**
          * Returns the status of an engine.
-         * @description For sudo admins. The panel asks the node.
+         * @description The panel asks the node.
+         *
+         *     Needs the right `nodes:read` for all.
          */
         get: operations["node_stats"];
         put?: never;
@@ -714,12 +1023,78 @@ export interface paths {
         };
         /**
          * Lists notifications, newest first.
-         * @description For sudo admins.
+         * @description Needs the right `notifications:read` for all.
          */
         get: operations["notification_list"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes all dead notifications.
+         * @description Returns their number.
+         *
+         *     Needs the right `notifications:write` for all.
+         */
+        delete: operations["notification_remove_dead"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retries all dead notifications now with a fresh attempt count.
+         * @description Returns their number.
+         *
+         *     Needs the right `notifications:write` for all.
+         */
+        post: operations["notification_retry_dead"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a notification.
+         * @description One that waits is not delivered then; one that is being sent may still arrive.
+         *
+         *     Needs the right `notifications:write` for all.
+         */
+        delete: operations["notification_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -736,9 +1111,322 @@ export interface paths {
         put?: never;
         /**
          * Retries a notification now with a fresh attempt count.
-         * @description For sudo admins. The notification must be dead or waiting. Returns the notification.
+         * @description The notification must be dead or waiting. Returns the notification.
+         *
+         *     Needs the right `notifications:write` for all.
          */
         post: operations["notification_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/passkey-sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs an admin in with a passkey.
+         * @description Without name and password. Each answer is good once. Wrong ones are limited as passwords are.
+         */
+        post: operations["secondfactor_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/passkey-sign-in/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a sign-in with a passkey.
+         * @description Any admin's passkey for the host name of the request, or for `PASSKEY_DOMAIN`, will do.
+         */
+        post: operations["secondfactor_sign_in_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Changes the password of the signed-in admin.
+         * @description Wrong passwords are limited as those of sign-in are. Ends all other sessions. Returns a new token for the session of the
+         *     request, whose token is refused from then on.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        put: operations["session_change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists roles.
+         * @description The built-in ones first: `owner` is that of sudo admins, `reseller` that of other admins without another one.
+         *
+         *     Needs the right `roles:read` for all.
+         */
+        get: operations["role_list"];
+        put?: never;
+        /**
+         * Creates a role.
+         * @description It can't have more rights than the admin who makes it. Returns the new role.
+         *
+         *     Needs the right `roles:write` for all.
+         */
+        post: operations["role_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/roles/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Changes a role.
+         * @description Its admins have the new rights at once on this panel, and within a second on the others. Of a built-in role, only
+         *     `requires_second_factor` can be changed. Returns the changed role.
+         *
+         *     Needs the right `roles:write` for all.
+         */
+        put: operations["role_modify"];
+        post?: never;
+        /**
+         * Deletes a role that no admin has.
+         * @description Needs the right `roles:write` for all.
+         */
+        delete: operations["role_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the second factors of an admin.
+         * @description The own ones; with the right `admins:read` also those of others.
+         *
+         *     Needs the right `sessions:read`, which may be for one's own only.
+         */
+        get: operations["secondfactor_status"];
+        put?: never;
+        post?: never;
+        /**
+         * Removes all second factors of another admin, who has lost them.
+         * @description For sudo admins. Not those of another sudo admin, which `sarban admin reset-2fa` removes. Ends all sessions of the admin.
+         *
+         *     Needs the right `admins:write` for all.
+         */
+        delete: operations["secondfactor_reset"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/passkey-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins to add a passkey.
+         * @description A passkey is bound to the host name of the request, or to `PASSKEY_DOMAIN`. Wrong passwords are limited as those of sign-in are.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the passkeys of an admin.
+         * @description The own ones; with the right `admins:read` also those of others.
+         *
+         *     Needs the right `sessions:read`, which may be for one's own only.
+         */
+        get: operations["secondfactor_list"];
+        put?: never;
+        /**
+         * Adds a passkey that the browser has made.
+         * @description From now on a sign-in with the password needs a code. The first factor brings recovery codes. Ends all other sessions.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Renames a passkey.
+         * @description Needs the right `profile:write`, which may be for one's own only.
+         */
+        put: operations["secondfactor_rename"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/passkeys/{id}/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Removes a passkey.
+         * @description Without another factor, the recovery codes are removed, too. Ends all other sessions.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_remove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replaces the recovery codes.
+         * @description Earlier ones are good no longer. Ends all other sessions.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_replace_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Confirms an authenticator app with a code.
+         * @description From now on a sign-in with the password needs a code. The first factor brings recovery codes. Ends all other sessions.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        put: operations["secondfactor_confirm_totp"];
+        /**
+         * Begins to set up an authenticator app.
+         * @description Returns a secret for the app. It counts once a code of the app has confirmed it; until then an app that was set up before stays
+         *     good. Wrong passwords are limited as those of sign-in are.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_begin_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/totp/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Removes the authenticator app.
+         * @description With the last factor, the recovery codes are removed, too. Ends all other sessions.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        post: operations["secondfactor_remove_totp"];
         delete?: never;
         options?: never;
         head?: never;
@@ -754,14 +1442,18 @@ export interface paths {
         };
         /**
          * Lists services.
-         * @description Sudo admins and admins with `all_services_access` see all services, other admins those they may assign. `user_ids` has
-         *     only the admin's own users, for sudo admins all users.
+         * @description Admins with the right to all, or with `all_services_access`, see all services, others those they may assign. `user_ids` has
+         *     only users that the admin may read.
+         *
+         *     Needs the right `services:read`, which may be for one's own only.
          */
         get: operations["service_list"];
         put?: never;
         /**
          * Creates a service.
-         * @description For sudo admins. Unknown inbounds are ignored. Returns the new service.
+         * @description Unknown inbounds are ignored. Returns the new service.
+         *
+         *     Needs the right `services:write` for all.
          */
         post: operations["service_create"];
         delete?: never;
@@ -779,18 +1471,24 @@ export interface paths {
         };
         /**
          * Returns a service.
-         * @description For admins who may assign it. `user_ids` has only the admin's own users, for sudo admins all users.
+         * @description For admins who may assign it or read all. `user_ids` has only users that the admin may read.
+         *
+         *     Needs the right `services:read`, which may be for one's own only.
          */
         get: operations["service_read"];
         /**
          * Changes a service.
-         * @description For sudo admins. Nodes receive the change for all active users of the service. Returns the changed service.
+         * @description Nodes receive the change for all active users of the service. Returns the changed service.
+         *
+         *     Needs the right `services:write` for all.
          */
         put: operations["service_modify"];
         post?: never;
         /**
          * Deletes a service.
-         * @description For sudo admins. Its users remain, with their other services.
+         * @description Its users remain, with their other services.
+         *
+         *     Needs the right `services:write` for all.
          */
         delete: operations["service_remove"];
         options?: never;
@@ -807,7 +1505,7 @@ export interface paths {
         };
         /**
          * Lists the inbounds of a service.
-         * @description For sudo admins.
+         * @description Needs the right `services:read` for all.
          */
         get: operations["service_inbounds_of"];
         put?: never;
@@ -827,12 +1525,66 @@ export interface paths {
         };
         /**
          * Lists the users of a service.
-         * @description For sudo admins.
+         * @description Needs the right `services:read` for all and `users:read` for all.
          */
         get: operations["service_users_of"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the sessions of an admin.
+         * @description The own ones; with the right to all also those of others. A session is begun by each sign-in and ends with its token, those used
+         *     last first. At most 1,000 are listed; tokens without a session, such as those of Marzneshin, are not.
+         *
+         *     Needs the right `sessions:read`, which may be for one's own only.
+         */
+        get: operations["session_list"];
+        put?: never;
+        post?: never;
+        /**
+         * Ends all sessions of an admin, except that of the request.
+         * @description The own ones; with the right to all also those of others who may do no more than oneself. Tokens without a session are refused from
+         *     then on, too; API tokens are not. Returns a new token for the session of the request, whose token is refused like the others;
+         *     none for an API token.
+         *
+         *     Needs the right `sessions:write`, which may be for one's own only.
+         */
+        delete: operations["session_end_all"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Ends a session.
+         * @description An own one; with the right to all also one of another admin who may do no more than oneself. The session of the request may be ended, too:
+         *     that is signing out.
+         *
+         *     Needs the right `sessions:write`, which may be for one's own only.
+         */
+        delete: operations["session_end"];
         options?: never;
         head?: never;
         patch?: never;
@@ -868,12 +1620,14 @@ export interface paths {
         };
         /**
          * Returns the settings of subscriptions.
-         * @description For sudo admins.
+         * @description Needs the right `settings:read` for all.
          */
         get: operations["system_subscription"];
         /**
          * Replaces the settings of subscriptions.
-         * @description For sudo admins. All processes of the cluster apply them within a second. Returns the new settings.
+         * @description All processes of the cluster apply them within a second. Returns the new settings.
+         *
+         *     Needs the right `settings:write` for all.
          */
         put: operations["system_set_subscription"];
         post?: never;
@@ -882,7 +1636,9 @@ export interface paths {
         head?: never;
         /**
          * Changes some settings of subscriptions.
-         * @description For sudo admins. All processes of the cluster apply them within a second. Returns all settings.
+         * @description All processes of the cluster apply them within a second. Returns all settings.
+         *
+         *     Needs the right `settings:write` for all.
          */
         patch: operations["system_change_subscription"];
         trace?: never;
@@ -896,15 +1652,19 @@ export interface paths {
         };
         /**
          * Compares the client rules with today's.
-         * @description For sudo admins. Imported and old rules stay as they are; this returns which programs get something else than today's
+         * @description Imported and old rules stay as they are; this returns which programs get something else than today's
          *     rules would give them.
+         *
+         *     Needs the right `settings:read` for all.
          */
         get: operations["system_rule_offer"];
         put?: never;
         /**
          * Takes today's client rules.
-         * @description For sudo admins. Clients that are no known program get the same as before, and programs that a rule of their own blocks
+         * @description Clients that are no known program get the same as before, and programs that a rule of their own blocks
          *     stay blocked. Returns the settings of subscriptions.
+         *
+         *     Needs the right `settings:write` for all.
          */
         post: operations["system_take_rule_offer"];
         delete?: never;
@@ -924,7 +1684,9 @@ export interface paths {
         put?: never;
         /**
          * Tests client rules with a User-Agent.
-         * @description For sudo admins. Changes nothing.
+         * @description Changes nothing.
+         *
+         *     Needs the right `settings:read` for all.
          */
         post: operations["system_test_rules"];
         delete?: never;
@@ -942,12 +1704,16 @@ export interface paths {
         };
         /**
          * Returns the settings of Telegram.
-         * @description For sudo admins. Returns null if none are stored.
+         * @description Returns null if none are stored.
+         *
+         *     Needs the right `settings:read` for all.
          */
         get: operations["system_telegram"];
         /**
          * Replaces the settings of Telegram.
-         * @description For sudo admins. Returns the new settings.
+         * @description Returns the new settings.
+         *
+         *     Needs the right `settings:write` for all.
          */
         put: operations["system_set_telegram"];
         post?: never;
@@ -956,7 +1722,9 @@ export interface paths {
         head?: never;
         /**
          * Changes some settings of Telegram.
-         * @description For sudo admins. Returns all settings.
+         * @description Returns all settings.
+         *
+         *     Needs the right `settings:write` for all.
          */
         patch: operations["system_change_telegram"];
         trace?: never;
@@ -972,7 +1740,9 @@ export interface paths {
         put?: never;
         /**
          * Sends a test message to all Telegram chats.
-         * @description For sudo admins. Stores nothing. Returns for each chat if the message arrived; takes ten seconds at most.
+         * @description Stores nothing. Returns for each chat if the message arrived; takes ten seconds at most.
+         *
+         *     Needs the right `settings:write` for all.
          */
         post: operations["system_test_telegram"];
         delete?: never;
@@ -990,9 +1760,32 @@ export interface paths {
         };
         /**
          * Counts admins.
-         * @description For sudo admins.
+         * @description Needs the right `stats:read` for all.
          */
         get: operations["system_admins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/stats/backlog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns work that is waiting.
+         * @description Changes of users on their way to nodes, nodes that wait for their list of users, and usage that is not
+         *     counted yet. A moment after a change, some of it is usual.
+         *
+         *     Needs the right `stats:read` for all.
+         */
+        get: operations["system_backlog"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1010,7 +1803,7 @@ export interface paths {
         };
         /**
          * Counts nodes by status.
-         * @description For sudo admins.
+         * @description Needs the right `stats:read` for all.
          */
         get: operations["system_nodes"];
         put?: never;
@@ -1030,9 +1823,33 @@ export interface paths {
         };
         /**
          * Returns the traffic of users by hour.
-         * @description For sudo admins the traffic of all users, for other admins that of their own users.
+         * @description That of all users or of one admin's, or of the own ones for an admin who has the right only for these.
+         *
+         *     Needs the right `stats:read`, which may be for one's own only.
          */
         get: operations["system_traffic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/stats/traffic/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the traffic of users by node.
+         * @description The traffic of all users on each node that had any, most first.
+         *
+         *     Needs the right `stats:read` for all.
+         */
+        get: operations["system_traffic_by_node"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1050,11 +1867,88 @@ export interface paths {
         };
         /**
          * Counts users by state.
-         * @description Counts all users for sudo admins, and the own users of other admins.
+         * @description Counts all users, or the own ones of an admin who has the right only for these.
+         *
+         *     Needs the right `stats:read`, which may be for one's own only.
          */
         get: operations["system_users"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists API tokens, without their secrets.
+         * @description The own ones; with the right to all also those of another admin or of all.
+         *
+         *     Needs the right `tokens:read`, which may be for one's own only.
+         */
+        get: operations["apitoken_list"];
+        put?: never;
+        /**
+         * Makes an API token.
+         * @description For the signed-in admin; with the right to all also for another admin who may do no more than oneself. It is accepted wherever a token of
+         *     a sign-in is, within its scopes and the rights that its admin has at that moment. Made with an API token, it can't have more
+         *     scopes, more addresses or a later end than that one. Returns the token with its secret, which is shown this once.
+         *
+         *     Needs the right `tokens:write`, which may be for one's own only.
+         */
+        post: operations["apitoken_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes an API token.
+         * @description An own one; with the right to all also one of another admin who may do no more than oneself. It is refused at once by this panel, and by the
+         *     others within a second.
+         *
+         *     Needs the right `tokens:write`, which may be for one's own only.
+         */
+        delete: operations["apitoken_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives an API token a new secret.
+         * @description The secret so far stays good for a while, if that is asked for. Returns the token with its new secret, which is shown this once.
+         *
+         *     Needs the right `tokens:write`, which may be for one's own only.
+         */
+        post: operations["apitoken_rotate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1071,6 +1965,8 @@ export interface paths {
         /**
          * Lists users.
          * @description Sudo admins see all users, other admins see their own. Returns a page of users; without `order_by` in order of id.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_list"];
         put?: never;
@@ -1078,8 +1974,35 @@ export interface paths {
          * Creates a user.
          * @description The signed-in admin becomes the owner. Unknown services, and services that the admin may not assign, are ignored.
          *     Returns the new user.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         post: operations["user_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Changes many users.
+         * @description All users with the right to them, the own ones with `modify_users_access`; `set_owner` needs the right to all. Each
+         *     request is one transaction of at most 1,000 users (a `filter` on SQLite: 500): it changes all that it selects, or nobody. While the answer to a
+         *     `filter` has a `cursor`, repeat the request with that. Users that are created after the first request are not part of
+         *     the change. Each changed user is notified as if it were changed alone.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
+         */
+        post: operations["user_change"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1098,8 +2021,10 @@ export interface paths {
         post?: never;
         /**
          * Deletes expired users.
-         * @description Deletes users whose fixed expiry date passed at least `passed_time` seconds ago: all of them for a sudo admin, its own
+         * @description Deletes users whose fixed expiry date passed at least `passed_time` seconds ago: all of them with the right to all users, its own
          *     for another admin with `modify_users_access`.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         delete: operations["user_remove_expired"];
         options?: never;
@@ -1118,7 +2043,7 @@ export interface paths {
         put?: never;
         /**
          * Resets the used traffic of the signed-in admin's own users to zero.
-         * @description For sudo admins.
+         * @description Needs the right `users:reset` for all.
          */
         post: operations["user_reset_own"];
         delete?: never;
@@ -1136,21 +2061,51 @@ export interface paths {
         };
         /**
          * Returns a user.
-         * @description For sudo admins and the owner.
+         * @description For the owner, and for admins who may read all users.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_read"];
         /**
          * Changes a user.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. A field that is null or missing is not changed.
+         * @description For admins with `modify_users_access`. A field that is null or missing is not changed.
          *     `username` is required but ignored. Returns the changed user.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         put: operations["user_modify"];
         post?: never;
         /**
          * Deletes a user.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. The username can be used again, the key can't.
+         * @description For admins with `modify_users_access`. The username can be used again, the key can't.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         delete: operations["user_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{username}/diagnosis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns why a user can't connect.
+         * @description For the owner, and for admins who may read all users. Looks at the account, its services, inbounds, nodes and hosts, at what the app gets, and at
+         *     the last fetch of the subscription. Returns the findings with a stable code each, an English text, the object to look at
+         *     and the values of the text; docs/diagnosis.md lists the codes.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
+         */
+        get: operations["user_diagnosed"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1167,7 +2122,9 @@ export interface paths {
         put?: never;
         /**
          * Disables a user.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. The user is removed from the nodes. Returns the user.
+         * @description For admins with `modify_users_access`. The user is removed from the nodes. Returns the user.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         post: operations["user_disable"];
         delete?: never;
@@ -1187,7 +2144,9 @@ export interface paths {
         put?: never;
         /**
          * Enables a user.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. Returns the user.
+         * @description For admins with `modify_users_access`. Returns the user.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         post: operations["user_enable"];
         delete?: never;
@@ -1205,7 +2164,9 @@ export interface paths {
         };
         /**
          * Lists a user's nodes with their sync state.
-         * @description For sudo admins and the owner. Returns for each node whether it has the user's latest state.
+         * @description For the owner, and for admins who may read all users. Returns for each node whether it has the user's latest state.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_nodes_of"];
         put?: never;
@@ -1227,7 +2188,9 @@ export interface paths {
         put?: never;
         /**
          * Resets a user's used traffic to zero.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. Returns the user.
+         * @description For admins with `modify_users_access`. Returns the user.
+         *
+         *     Needs the right `users:reset`, which may be for one's own only.
          */
         post: operations["user_reset"];
         delete?: never;
@@ -1247,8 +2210,10 @@ export interface paths {
         put?: never;
         /**
          * Replaces a user's key.
-         * @description For sudo admins, and for the owner if it has `modify_users_access`. The previous subscription link and credentials
+         * @description For admins with `modify_users_access`. The previous subscription link and credentials
          *     stop working. Returns the user with its new link.
+         *
+         *     Needs the right `users:write`, which may be for one's own only.
          */
         post: operations["user_revoke_sub"];
         delete?: never;
@@ -1266,7 +2231,9 @@ export interface paths {
         };
         /**
          * Lists the services of a user.
-         * @description For sudo admins and the owner. `user_ids` has only the admin's own users, for sudo admins all users.
+         * @description For the owner, and for admins who may read all users. `user_ids` has only users that the admin may read.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_services_of"];
         put?: never;
@@ -1287,7 +2254,9 @@ export interface paths {
         get?: never;
         /**
          * Changes the owner of a user.
-         * @description For sudo admins. Returns the user.
+         * @description Returns the user.
+         *
+         *     Needs the right `users:write` for all.
          */
         put: operations["user_set_owner"];
         post?: never;
@@ -1306,7 +2275,10 @@ export interface paths {
         };
         /**
          * Explains a user's subscription.
-         * @description For sudo admins and the owner. Returns for each host of the user if the client gets it, and why not.
+         * @description For the owner, and for admins who may read all users. Returns for each host of the user if the client gets it, and why not. This is no fetch of the
+         *     subscription.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_explained"];
         put?: never;
@@ -1326,10 +2298,35 @@ export interface paths {
         };
         /**
          * Returns a user's traffic by node and hour.
-         * @description For sudo admins and the owner.
+         * @description For the owner, and for admins who may read all users.
+         *
+         *     Needs the right `users:read`, which may be for one's own only.
          */
         get: operations["user_usage"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the saved views of the signed-in admin. */
+        get: operations["admin_list_views"];
+        /**
+         * Replaces the saved views of the signed-in admin.
+         * @description At most 30 views. To add one, send it with those that `GET` returns.
+         *
+         *     Needs the right `profile:write`, which may be for one's own only.
+         */
+        put: operations["admin_replace_views"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1544,6 +2541,17 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A public address of the panel. */
+        AddressResponse: {
+            address: string;
+            /** @description The host that set or has it. */
+            host: string;
+            /**
+             * @description `setting`: SERVER_IP or SERVER_IPV6; `public` or `private`: an address of a machine. Clients elsewhere can't reach
+             *     a private one.
+             */
+            source: string;
+        };
         /** @description An admin. */
         AdminBody: {
             all_services_access: boolean;
@@ -1552,6 +2560,8 @@ export interface components {
             id: number;
             is_sudo: boolean;
             modify_users_access: boolean;
+            /** @description Name of the role: `owner` for sudo admins, `reseller` for others without another one. */
+            role: string;
             service_ids: number[];
             subscription_url_prefix: string;
             username: string;
@@ -1571,6 +2581,8 @@ export interface components {
             /** @default true */
             modify_users_access: boolean;
             password: string;
+            /** @description Name of the role. Null: `owner` for sudo admins, `reseller` for others. */
+            role?: string | null;
             /** @default [] */
             service_ids: number[];
             /** @default  */
@@ -1590,6 +2602,8 @@ export interface components {
             is_sudo?: boolean | null;
             modify_users_access?: boolean | null;
             password?: string | null;
+            /** @description Name of the role. Another one ends the admin's sessions. `is_sudo` alone, when true, replaces the role by `owner`. */
+            role?: string | null;
             service_ids?: number[] | null;
             subscription_url_prefix?: string | null;
             /** @description Ignored: the path decides. */
@@ -1607,6 +2621,126 @@ export interface components {
         AdminsStats: {
             /** Format: int64 */
             total: number;
+        };
+        /** @description An API token, without its secret. */
+        ApiTokenBody: {
+            /** @description Networks from which it may be used; empty: from anywhere. */
+            addresses: string[];
+            /** @description Username of the admin for whom it acts. */
+            admin: string;
+            /** @description UTC, ISO 8601. */
+            created_at: string;
+            /** @description When it ends; null: never. */
+            expires_at?: string | null;
+            /** @description Stands in the token after `sarban_`, without the dashes. */
+            id: string;
+            /** @description The client's address at that request. */
+            last_address?: string | null;
+            /** @description The last request with it, up to a minute behind; null: never used. */
+            last_used_at?: string | null;
+            name: string;
+            /** @description Until when the secret before the last rotation is good; null: it is not. */
+            previous_until?: string | null;
+            /** @description `users:read` and the like; `*` for all, `*:read` for reading all. */
+            scopes: string[];
+        };
+        /** @description An API token to make. */
+        ApiTokenCreate: {
+            /** @description Networks such as `192.0.2.0/24`, or single addresses, from which it may be used. Empty: from anywhere. */
+            addresses?: string[];
+            /** @description Username of the admin for whom it acts; another one needs the right to all. Null: the signed-in admin. */
+            admin?: string | null;
+            /** @description When it ends. Null: never. */
+            expires_at?: string | null;
+            /** @description A name for people. */
+            name: string;
+            /**
+             * @description `users:read`, `users:write`, `users:*` and the like, `*:read`, `*:write` or `*`. Resources: users, services, inbounds,
+             *     hosts, nodes, admins, settings, notifications, cluster, stats, events, sessions, tokens, profile, audit,
+             *     roles, edge.
+             */
+            scopes: string[];
+        };
+        /** @description A rotation of a token's secret. */
+        ApiTokenRotate: {
+            /**
+             * Format: int64
+             * @description Seconds for which the secret so far stays good: up to 30 days.
+             * @default 0
+             */
+            overlap_seconds: number;
+        };
+        /** @description An entry of the audit log. */
+        AuditEntry: {
+            /** @description `OBJECT.VERB`. */
+            action: string;
+            /** @description Kind of the author: `admin`, `token` (an API token), `command`, `task` or `panel`. */
+            actor: string;
+            /** Format: int64 */
+            actor_id?: number | null;
+            /** @description Name of the admin or the task at that time. */
+            actor_name?: string | null;
+            /** @description Address of the client. */
+            address?: string | null;
+            /** @description Fields after the change, without secrets. */
+            after?: Record<string, never> | null;
+            /** @description Time of the change. UTC, ISO 8601. */
+            at: string;
+            /** @description Fields before the change, without secrets. */
+            before?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description Epoch of the leader that ran the task.
+             */
+            epoch?: number | null;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            object_id?: number | null;
+            /** @description Name of the object at that time, or the filter of a change of many. */
+            object_name?: string | null;
+            /**
+             * Format: int64
+             * @description Number of objects that changed.
+             */
+            objects: number;
+            /** @description Id of the request, as in the log. */
+            request_id?: string | null;
+            /**
+             * Format: int64
+             * @description Number of the seal that protects the entry; null until the leader has made it, within about a minute.
+             */
+            seal?: number | null;
+            /** @description Id of the API token. `actor_id` and `actor_name` are those of its admin. */
+            token_id?: string | null;
+        };
+        /** @description A part of the audit log, newest first. */
+        AuditPage: {
+            items: components["schemas"]["AuditEntry"][];
+            /**
+             * Format: int64
+             * @description `older_than` of the next part; null after the last one.
+             */
+            next?: number | null;
+        };
+        BTreeMap: {
+            [key: string]: {
+                [key: string]: string;
+            };
+        };
+        /** @description Scheduled back-ups, and the last one that was made in the past week. */
+        BackUpResponse: {
+            /** Format: double */
+            age_seconds?: number | null;
+            /**
+             * Format: int64
+             * @description Size of the last one.
+             */
+            bytes?: number | null;
+            /** @description When the last one was complete. */
+            last_at?: string | null;
+            /** @description `BACKUP_TO`. */
+            place: string;
         };
         /** @description New configuration of an engine. */
         BackendConfig: {
@@ -1638,6 +2772,81 @@ export interface components {
         BackendStats: {
             running: boolean;
         };
+        /** @description Work that is waiting. Counts are at most 1000. */
+        BacklogResponse: {
+            /** @description Connected nodes that wait for their full list of users. */
+            nodes_out_of_step: components["schemas"]["NodeOutOfStep"][];
+            /**
+             * Format: int64
+             * @description Usage replies that can't be counted: damaged, or refused by the database. They wait for a person.
+             */
+            quarantined_usage: number;
+            /**
+             * Format: int64
+             * @description Usage replies of nodes that are stored and not counted yet.
+             */
+            waiting_usage: number;
+            /** @description Time of the oldest of these replies. UTC, ISO 8601; null if there is none. */
+            waiting_usage_since?: string | null;
+            /**
+             * Format: int64
+             * @description Users with a change that the connected nodes have not all confirmed.
+             */
+            waiting_users: number;
+            /** @description Time of the oldest of these changes. UTC, ISO 8601; null if there is none. */
+            waiting_users_since?: string | null;
+        };
+        /** @description Fetches that count once, however often they are sent. */
+        BatchBody: {
+            fetches: components["schemas"]["FetchBody"][];
+            /** @description A UUID that the edge made up for these fetches. */
+            id: string;
+        };
+        /** @description The outcome of a change of many users. */
+        BulkAnswer: {
+            /**
+             * @description Users that it changed. The others were as wanted already, or have nothing to change: an account that never
+             *     expires, a user without a data limit.
+             */
+            changed: number;
+            /** @description If more users match: repeat the request with it. Null after the last ones. */
+            cursor?: string | null;
+            /** @description Users that this request selected. */
+            matched: number;
+        };
+        /** @description A change of many users, given by `ids` or by `filter`. */
+        BulkBody: {
+            /** @enum {string} */
+            action: "enable" | "disable" | "reset" | "revoke_sub" | "delete" | "extend" | "add_data" | "set_owner" | "add_service" | "remove_service";
+            /** @description For `set_owner`: username of the new owner. */
+            admin_username?: string | null;
+            /**
+             * Format: int64
+             * @description For `add_data`: bytes to add to data limits. Users without a limit stay without one.
+             */
+            bytes?: number | null;
+            /** @description Only with `filter`: the `cursor` of the last answer. */
+            cursor?: string | null;
+            filter?: components["schemas"]["UserQuery"] | null;
+            /**
+             * Format: uuid
+             * @description A new UUID for each request. The same request with the same key changes nothing again and returns the first answer,
+             *     for a day: send it again if the answer was lost.
+             */
+            idempotency_key?: string | null;
+            /** @description Ids of the users, at most 1,000. Ids of users that do not exist, or that the admin does not see, are ignored. */
+            ids?: number[] | null;
+            /**
+             * Format: int64
+             * @description For `extend`: seconds to add to the expiry date, or to now if it has passed, or to the duration of users on hold.
+             */
+            seconds?: number | null;
+            /**
+             * Format: int64
+             * @description For `add_service` and `remove_service`.
+             */
+            service_id?: number | null;
+        };
         /** @description A host for one client. */
         ClientPreview: {
             /** @description Format that the client rules choose. Null if the client gets the web page or nothing. */
@@ -1650,10 +2859,18 @@ export interface components {
         };
         /** @description The cluster as this process sees it. */
         ClusterResponse: {
+            /**
+             * @description The addresses that `{SERVER_IP}` and `{SERVER_IPV6}` mean in hosts without a node of their own that clients can
+             *     reach, at most one of each family. Empty: none is known, and such hosts are left out.
+             */
+            addresses: components["schemas"]["AddressResponse"][];
+            back_up?: components["schemas"]["BackUpResponse"] | null;
             /** @description `CLUSTER_NAME`. */
             cluster: string;
             /** @description How the scheduler lease is coordinated: `redis`, or `database` without Redis. */
             coordination: string;
+            /** @description Edges that have reported within a day. */
+            edges: components["schemas"]["EdgeResponse"][];
             /** @description Instance id of the process that answers. */
             instance: string;
             leader?: components["schemas"]["LeaderResponse"] | null;
@@ -1711,10 +2928,178 @@ export interface components {
             /** @description Settings of XHTTP with Xray's names, such as `downloadSettings`. They win over those of `splithttp_settings`. */
             xhttp_extra?: Record<string, never> | null;
         };
+        /** @description The signed-in admin with its rights. */
+        CurrentAdminBody: components["schemas"]["AdminBody"] & {
+            rights: components["schemas"]["RightsBody"];
+        };
+        /** @description The values that the text of a finding names. Those that a finding does not have are left out. */
+        DiagnosisDetails: {
+            /** @description Program that fetched the subscription, or its User-Agent if it is not a known one. */
+            app?: string;
+            /** @description Version of the program's core. */
+            core_version?: string;
+            /** @description Name of an engine of the node. */
+            engine?: string;
+            /**
+             * Format: int64
+             * @description Data limit in bytes.
+             */
+            limit?: number;
+            /** @description Name of the node of an inbound. */
+            node?: string;
+            /** @description Reason as the node reported it or as the rendering gives it, in English. Reasons of nodes are for sudo admins. */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description Time since when it holds, or of the event. UTC, ISO 8601.
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description Time at which it ends by itself. UTC, ISO 8601.
+             */
+            until?: string;
+            /**
+             * Format: int64
+             * @description Used traffic in bytes.
+             */
+            used?: number;
+        };
+        /** @description Something that stands in the way of a user, or is good to know. */
+        DiagnosisFinding: {
+            /**
+             * @description Stable name of the finding. Further codes may be added.
+             * @example user_expired
+             */
+            code: string;
+            /** @description The values of the text. */
+            details: components["schemas"]["DiagnosisDetails"];
+            /** @description Where it is fixed. */
+            object: components["schemas"]["DiagnosisObject"];
+            /** @description How much it is in the way. */
+            severity: components["schemas"]["DiagnosisSeverity"];
+            /** @description English text for people. */
+            text: string;
+        };
+        /** @description The object that a finding concerns. */
+        DiagnosisObject: {
+            /**
+             * Format: int64
+             * @description Id of the object.
+             */
+            id: number;
+            /** @description Kind of the object. */
+            kind: components["schemas"]["DiagnosisObjectKind"];
+            /** @description Name: username, name of a service or node, tag of an inbound, remark of a host. */
+            name: string;
+        };
+        /**
+         * @description The kind of object that a finding concerns: where it is fixed.
+         * @enum {string}
+         */
+        DiagnosisObjectKind: "user" | "admin" | "service" | "inbound" | "host" | "node";
+        /** @description Everything that stands in the way of a user. */
+        DiagnosisResponse: {
+            /** @description Findings: errors first, then warnings; within a severity in the order in which to look at them. */
+            findings: components["schemas"]["DiagnosisFinding"][];
+            /** @description Number of further findings that are not listed. */
+            left_off: number;
+            /** @description User-Agent that was diagnosed; empty for an unknown app. */
+            user_agent: string;
+            username: string;
+            /** @description True if no finding is an error. */
+            works: boolean;
+        };
+        /**
+         * @description How much a finding is in the way.
+         * @enum {string}
+         */
+        DiagnosisSeverity: "error" | "warning" | "info";
+        /** @description Where to go on. */
+        EdgeChangesBody: {
+            /** @description The position of the answer before. */
+            after: string;
+        };
+        /** @description The report of an edge. */
+        EdgeReportBody: {
+            batch?: components["schemas"]["BatchBody"] | null;
+            /** @description Name of its host. */
+            host: string;
+            /** @description The edge's own id, a UUID, the same after a restart. */
+            id: string;
+            /**
+             * @description True once the copy is complete.
+             * @default false
+             */
+            is_complete: boolean;
+            /**
+             * @description True for the last report of an edge that stops: it leaves the list.
+             * @default false
+             */
+            is_leaving: boolean;
+            /**
+             * Format: int64
+             * @description When the process started, in unix microseconds.
+             */
+            started_at: number;
+            /**
+             * Format: int64
+             * @description Users in its copy.
+             * @default 0
+             */
+            users: number;
+            /** @description Version of the program. */
+            version: string;
+            /**
+             * Format: int64
+             * @description Fetches that have not been sent yet.
+             * @default 0
+             */
+            waiting_fetches: number;
+        };
+        /** @description An edge: a process that serves subscriptions from a copy, without access to the database. */
+        EdgeResponse: {
+            host: string;
+            /** @description The edge's own id, the same after a restart. */
+            id: string;
+            /** @description False until the copy is complete: the edge serves nobody yet. */
+            is_complete: boolean;
+            /** @description False if it has not reported for half a minute: it is stopped, or reaches no panel. */
+            is_connected: boolean;
+            last_seen: string;
+            /** @description By the edge's clock. */
+            started_at: string;
+            /**
+             * Format: int64
+             * @description Users in its copy.
+             */
+            users: number;
+            version: string;
+            /**
+             * Format: int64
+             * @description Fetches of subscriptions that it has not sent yet.
+             */
+            waiting_fetches: number;
+        };
+        /** @description The position of now, and settings of the panel that answers. */
+        EdgeStart: {
+            /** @description `AUTH_GENERATION_ALGORITHM`. */
+            auth_generation_algorithm: string;
+            /** @description The position of now. What is read later has all changes before it. */
+            position: string;
+            /** @description `SUBSCRIPTION_URL_PREFIX`, without a final slash. */
+            subscription_url_prefix: string;
+            /** @description Hash of the templates. */
+            templates: string;
+            /** @description Version of the program. */
+            version: string;
+        };
         /** @description An empty response: `{}`. */
         Empty: Record<string, never>;
         /** @description The body of every error response except 422. */
         Error: {
+            /** @description Name of the error for programs, if they may want to act on it: `otp_required`. */
+            code?: string | null;
             /** @description Human-readable description of the error. */
             detail: string;
         };
@@ -1728,14 +3113,40 @@ export interface components {
         };
         /** @description One client's subscription, host by host. */
         ExplanationResponse: {
+            /** @description Media type of the document, if it was asked for. */
+            content_type?: string;
             /** @description Version of the program's core, if the client tells it. */
             core_version?: string | null;
+            /** @description The document as the client gets it, if it was asked for and the client gets one. */
+            document?: string;
             /** @description Format of the document. Null if the client gets the web page or nothing. */
             format?: string | null;
             /** @description Hosts of the user. */
             hosts: components["schemas"]["ExplainedHostResponse"][];
             /** @description Name of the client's program, if it is a known one. */
             program?: string | null;
+        };
+        /** @description A change of one's own second factor. */
+        FactorChanged: {
+            /** @description New recovery codes, which are not shown again; empty if there are none. */
+            recovery_codes: string[];
+            /** @description Replaces the token of the request. */
+            token: components["schemas"]["Token"];
+        };
+        /** @description A fetch of a subscription. */
+        FetchBody: {
+            /**
+             * Format: int64
+             * @description Unix microseconds.
+             */
+            at: number;
+            /** @description User-Agent of the client. */
+            user_agent?: string;
+            /**
+             * Format: int64
+             * @description Id of the user.
+             */
+            user_id: number;
         };
         /** @description The first admin. */
         FirstAdmin: {
@@ -1760,6 +3171,11 @@ export interface components {
             length: string;
             /** @description Packets to fragment: `tlshello`, or a number or range. */
             packets: string;
+        };
+        /** @description Number of users that have a new owner. */
+        GivenUsers: {
+            /** Format: int64 */
+            count: number;
         };
         /** @description Health of this process and of the services it depends on. */
         HealthReport: {
@@ -1945,6 +3361,16 @@ export interface components {
              *     known.
              */
             can_work?: boolean | null;
+            /**
+             * Format: int64
+             * @description Seconds since this copy agreed with the database, as the member last reported; null while it is filled for the first time.
+             */
+            copy_age?: number | null;
+            /**
+             * Format: int64
+             * @description Number of users in the host's copy of subscriptions, which serves them while PostgreSQL is away; null without a copy.
+             */
+            copy_users?: number | null;
             /** Format: double */
             cores: number;
             host: string;
@@ -1969,6 +3395,22 @@ export interface components {
              * @description Round trip to the database in milliseconds; null on SQLite, and until it is known.
              */
             round_trip_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Size of these files in bytes.
+             */
+            spool_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Number of spool files on the host that are not empty, at most a minute ago: their usage may not be in the database
+             *     yet. Members with the same DATA_DIR report the same files. Null if it is not known.
+             */
+            spool_files?: number | null;
+            /**
+             * @description When the one that has not been written to for longest was last written to. A process that can reach its database
+             *     empties its file within seconds.
+             */
+            spool_since?: string | null;
             started_at: string;
             version: string;
             /** Format: int64 */
@@ -1988,6 +3430,20 @@ export interface components {
             /** Format: int64 */
             xudp_concurrency?: number | null;
             xudp_proxy_443?: string | null;
+        };
+        /** @description An API token with its secret, which is shown this once. */
+        NewApiToken: components["schemas"]["ApiTokenBody"] & {
+            /** @description The token for the `Authorization` header: `Bearer sarban_…`. */
+            secret: string;
+        };
+        /** @description A new passkey. */
+        NewPasskey: {
+            /** @description `toJSON()` of what the browser returned. */
+            credential: Record<string, never>;
+            /** @description A name for people. */
+            name: string;
+            /** @description The state that came with the options. */
+            state: string;
         };
         /** @description A new node. */
         NodeCreate: {
@@ -2037,6 +3493,14 @@ export interface components {
              */
             usage_coefficient?: number | null;
         };
+        /** @description A connected node that waits for its full list of users. */
+        NodeOutOfStep: {
+            /** Format: int64 */
+            node_id: number;
+            node_name: string;
+            /** @description When the node last confirmed a full list of users. UTC, ISO 8601; null: never. */
+            synced_at?: string | null;
+        };
         /** @description A node. */
         NodeResponse: {
             address: string;
@@ -2065,6 +3529,40 @@ export interface components {
             certificate: string;
             /** @description Oldest node version that supports the protocol. */
             min_node_version: string;
+        };
+        /** @description The latest numbers of a node. Times are UTC, ISO 8601. The counts are of this panel's version and later: older ones did not count. */
+        NodeStats: {
+            /**
+             * Format: int64
+             * @description Raw bytes of these users.
+             */
+            active_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Number of users with traffic in the node's last reply; null: no reply within the last hour.
+             */
+            active_users?: number | null;
+            /**
+             * Format: int64
+             * @description How often the node has become unhealthy.
+             */
+            failures: number;
+            /** @description When it last did; null: never. */
+            healed_at?: string | null;
+            /**
+             * Format: int64
+             * @description How often the panel has restarted the node's engines because the node kept refusing its users.
+             */
+            healings: number;
+            /** @description When the status of the node last changed; null: never. */
+            status_since?: string | null;
+            /** @description When the node gave that reply. */
+            usage_at?: string | null;
+            /**
+             * Format: int64
+             * @description Number of users in the last full list that the node has confirmed; null: not counted yet.
+             */
+            users?: number | null;
         };
         /** @description How far a node is in step with the panel's users. */
         NodeSyncResponse: {
@@ -2095,6 +3593,20 @@ export interface components {
             node_name: string;
             /** @description Pairs of unix seconds and bytes, in order of time and without gaps. */
             usages: number[][];
+        };
+        /** @description The traffic of a node. */
+        NodeTrafficTotal: {
+            /**
+             * Format: int64
+             * @description Id of the node; null for the total of all deleted nodes.
+             */
+            node_id?: number | null;
+            node_name: string;
+            /**
+             * Format: int64
+             * @description Bytes as they were counted for users.
+             */
+            total: number;
         };
         /** @description Numbers of nodes. Nodes that are neither healthy nor unhealthy are disabled. */
         NodesStats: {
@@ -2140,8 +3652,20 @@ export interface components {
             recipient: string;
             /** @description `waiting`, `delivered` or `dead`. */
             state: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Id of the user; of an admin's quota, the negative id of the admin.
+             */
             user_id: number;
+        };
+        /** @description Number of notifications that were changed. */
+        NotificationCount: {
+            /** Format: int64 */
+            count: number;
+        };
+        /** @description The password of the signed-in admin. */
+        OwnPassword: {
+            current_password: string;
         };
         /** @description One page of a list. */
         Page_AdminResponse: {
@@ -2153,6 +3677,52 @@ export interface components {
                  */
                 users_data_usage: number;
             })[];
+            links?: components["schemas"]["Links"] | null;
+            /**
+             * Format: int64
+             * @description Page number, from 1.
+             */
+            page: number;
+            /**
+             * Format: int64
+             * @description Number of pages; 0 if there are no items.
+             */
+            pages: number;
+            /**
+             * Format: int64
+             * @description Maximum number of items per page.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Total number of items on all pages.
+             */
+            total: number;
+        };
+        /** @description One page of a list. */
+        Page_ApiTokenBody: {
+            /** @description Items of this page. */
+            items: {
+                /** @description Networks from which it may be used; empty: from anywhere. */
+                addresses: string[];
+                /** @description Username of the admin for whom it acts. */
+                admin: string;
+                /** @description UTC, ISO 8601. */
+                created_at: string;
+                /** @description When it ends; null: never. */
+                expires_at?: string | null;
+                /** @description Stands in the token after `sarban_`, without the dashes. */
+                id: string;
+                /** @description The client's address at that request. */
+                last_address?: string | null;
+                /** @description The last request with it, up to a minute behind; null: never used. */
+                last_used_at?: string | null;
+                name: string;
+                /** @description Until when the secret before the last rotation is good; null: it is not. */
+                previous_until?: string | null;
+                /** @description `users:read` and the like; `*` for all, `*:read` for reading all. */
+                scopes: string[];
+            }[];
             links?: components["schemas"]["Links"] | null;
             /**
              * Format: int64
@@ -2332,7 +3902,10 @@ export interface components {
                 recipient: string;
                 /** @description `waiting`, `delivered` or `dead`. */
                 state: string;
-                /** Format: int64 */
+                /**
+                 * Format: int64
+                 * @description Id of the user; of an admin's quota, the negative id of the admin.
+                 */
                 user_id: number;
             }[];
             links?: components["schemas"]["Links"] | null;
@@ -2416,6 +3989,46 @@ export interface components {
                 user_count?: number | null;
                 /** @description Ids of the users, without removed ones. */
                 user_ids: number[];
+            }[];
+            links?: components["schemas"]["Links"] | null;
+            /**
+             * Format: int64
+             * @description Page number, from 1.
+             */
+            page: number;
+            /**
+             * Format: int64
+             * @description Number of pages; 0 if there are no items.
+             */
+            pages: number;
+            /**
+             * Format: int64
+             * @description Maximum number of items per page.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Total number of items on all pages.
+             */
+            total: number;
+        };
+        /** @description One page of a list. */
+        Page_SessionBody: {
+            /** @description Items of this page. */
+            items: {
+                /** @description The client's address at the last request; null for a Unix socket. */
+                address?: string | null;
+                /** @description When the admin signed in. UTC, ISO 8601. */
+                created_at: string;
+                /** @description When the session's token expires; null: never. */
+                expires_at?: string | null;
+                id: string;
+                /** @description True for the session of this request. */
+                is_current: boolean;
+                /** @description The last request, up to a minute behind. */
+                last_used_at: string;
+                /** @description The client's program at sign-in, as the program names itself. */
+                user_agent: string;
             }[];
             links?: components["schemas"]["Links"] | null;
             /**
@@ -2538,6 +4151,41 @@ export interface components {
          * @enum {string}
          */
         Part: "ok" | "off" | "read_only" | "down";
+        /** @description The answer of a passkey. */
+        PasskeyAnswer: {
+            /** @description `toJSON()` of what the browser returned. */
+            credential: Record<string, never>;
+            /** @description The state that came with the options. */
+            state: string;
+        };
+        /** @description A passkey. */
+        PasskeyBody: {
+            created_at: string;
+            id: string;
+            /** @description The last sign-in with it. */
+            last_used_at?: string | null;
+            name: string;
+            /** @description The domain that it is for. */
+            rp_id: string;
+        };
+        /** @description A name of a passkey. */
+        PasskeyName: {
+            name: string;
+        };
+        /** @description A request to the browser's `navigator.credentials`. */
+        PasskeyOptions: {
+            /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`. */
+            options: Record<string, never>;
+            /** @description Goes back with the answer, within five minutes, to any host. */
+            state: string;
+        };
+        /** @description A change of one's own password. */
+        PasswordChange: {
+            /** @description The password so far. */
+            current_password: string;
+            /** @description The password from now on. */
+            new_password: string;
+        };
         /**
          * @description Leader, follower, or none while this process knows of no leader.
          * @enum {string}
@@ -2553,6 +4201,133 @@ export interface components {
             formats: components["schemas"]["FormatPreview"][];
             /** @description Why the host is left out of the document. */
             left_out?: string | null;
+        };
+        /** @description Limits of an admin; null: no limit. */
+        QuotaBody: {
+            /** Format: int64 */
+            active_users?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            max_data_limit?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds.
+             */
+            max_duration?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes in a period.
+             */
+            traffic?: number | null;
+            /** @enum {string} */
+            traffic_reset_strategy: "no_reset" | "day" | "week" | "month" | "year";
+            /** Format: int64 */
+            users?: number | null;
+            /** @enum {string} */
+            when_used_up: "refuse" | "disable";
+        };
+        /** @description Limits of an admin. A limit that is null or missing is none. */
+        QuotaInput: {
+            /**
+             * Format: int64
+             * @description Most active users: enabled, not expired, and with data left or a periodic reset.
+             */
+            active_users?: number | null;
+            /**
+             * Format: int64
+             * @description Largest data limit of a user, in bytes. With it, no user may be without a limit.
+             */
+            max_data_limit?: number | null;
+            /**
+             * Format: int64
+             * @description Longest duration of an account from now on, in seconds. With it, no account may be without an end.
+             */
+            max_duration?: number | null;
+            /**
+             * Format: int64
+             * @description Most traffic of all users in a period, in bytes. It counts from the moment when it is first limited.
+             */
+            traffic?: number | null;
+            /** @enum {string} */
+            traffic_reset_strategy: "no_reset" | "day" | "week" | "month" | "year";
+            /**
+             * Format: int64
+             * @description Most users.
+             */
+            users?: number | null;
+            /** @enum {string} */
+            when_used_up: "refuse" | "disable";
+        };
+        /** @description The quota of an admin with its use. */
+        QuotaResponse: {
+            /** @description The beginning of the period; null while traffic is not limited. */
+            counted_since?: string | null;
+            /**
+             * Format: int64
+             * @description Users that are disabled because the traffic is used up, and will be enabled again.
+             */
+            disabled_users: number;
+            /** @description True if the traffic is used up. */
+            is_used_up: boolean;
+            limits: components["schemas"]["QuotaBody"];
+            /** @description The end of the period; null: it does not end. */
+            next_reset_at?: string | null;
+            used: components["schemas"]["QuotaUse"];
+            username: string;
+        };
+        /** @description The use of a quota. */
+        QuotaUse: {
+            /** Format: int64 */
+            active_users: number;
+            /**
+             * Format: int64
+             * @description Bytes in the period; 0 while traffic is not limited.
+             */
+            traffic: number;
+            /** Format: int64 */
+            users: number;
+        };
+        /** @description Rights by resource and action: `none`, `own` for what belongs to the admin, or `all`. */
+        RightsBody: {
+            [key: string]: {
+                [key: string]: string;
+            };
+        };
+        /** @description A role. */
+        RoleBody: {
+            /**
+             * Format: int64
+             * @description Number of admins with this role.
+             */
+            admins: number;
+            /** @description A built-in role has the rights that the program gives it. */
+            built_in: boolean;
+            name: string;
+            /** @description Its admins must sign in with a second factor. */
+            requires_second_factor: boolean;
+            rights: components["schemas"]["RightsBody"];
+        };
+        /** @description A new role. */
+        RoleCreate: {
+            name: string;
+            /**
+             * @description Its admins must sign in with a second factor.
+             * @default false
+             */
+            requires_second_factor: boolean;
+            /**
+             * @description `none`, `own` or `all` by resource and action, as in `{"users": {"read": "all", "reset": "own"}}`. Those that are missing
+             *     are `none`. Who may write users may reset them.
+             */
+            rights?: components["schemas"]["BTreeMap"];
+        };
+        /** @description Changes of a role. A field that is null or missing, and a right that is not named, is not changed. */
+        RoleModify: {
+            name?: string | null;
+            requires_second_factor?: boolean | null;
+            rights?: components["schemas"]["BTreeMap"] | null;
         };
         /** @description A program that would get another answer. */
         RuleChangeResponse: {
@@ -2643,6 +4418,23 @@ export interface components {
             /** @description Origin of the run: `schedule` or `request`. */
             trigger: string;
         };
+        /** @description The factors that an admin has set up. */
+        SecondFactorBody: {
+            /**
+             * Format: int64
+             * @description Number of passkeys.
+             */
+            passkeys: number;
+            /**
+             * Format: int64
+             * @description Number of recovery codes that were not used.
+             */
+            recovery_codes: number;
+            /** @description The admin's role requires a second factor. */
+            required: boolean;
+            /** @description An authenticator app. */
+            totp: boolean;
+        };
         /** @description A new service. */
         ServiceCreate: {
             /**
@@ -2677,6 +4469,26 @@ export interface components {
             user_count?: number | null;
             /** @description Ids of the users, without removed ones. */
             user_ids: number[];
+        };
+        /** @description A session: what a sign-in began. */
+        SessionBody: {
+            /** @description The client's address at the last request; null for a Unix socket. */
+            address?: string | null;
+            /** @description When the admin signed in. UTC, ISO 8601. */
+            created_at: string;
+            /** @description When the session's token expires; null: never. */
+            expires_at?: string | null;
+            id: string;
+            /** @description True for the session of this request. */
+            is_current: boolean;
+            /** @description The last request, up to a minute behind. */
+            last_used_at: string;
+            /** @description The client's program at sign-in, as the program names itself. */
+            user_agent: string;
+        };
+        /** @description The answer to ending sessions: a token with which the session of the request goes on. */
+        SessionsEnded: {
+            token?: components["schemas"]["Token"] | null;
         };
         /** @description Settings of multiplexing in sing-box. */
         SingBoxMuxBody: {
@@ -2869,8 +4681,32 @@ export interface components {
         /** @description Credentials of an admin. */
         TokenRequest: {
             grant_type?: string | null;
+            /** @description A code of the authenticator app, or a recovery code. Not read for an admin without a second factor. */
+            otp?: string | null;
             password: string;
             username: string;
+        };
+        /** @description A code of an authenticator app. */
+        TotpCode: {
+            /** @description Six digits. */
+            code: string;
+        };
+        /** @description The secret of an authenticator app. It is not shown again. */
+        TotpSecret: {
+            /** @description In base32, for apps without a camera. */
+            secret: string;
+            /** @description The text of the QR code that apps read. */
+            url: string;
+        };
+        /** @description The traffic of all nodes. */
+        TrafficByNode: {
+            /** @description Nodes with traffic, most first. */
+            nodes: components["schemas"]["NodeTrafficTotal"][];
+            /**
+             * Format: int64
+             * @description Sum of all nodes in bytes.
+             */
+            total: number;
         };
         /** @description Traffic over time. */
         TrafficSeries: {
@@ -2952,6 +4788,47 @@ export interface components {
             node_name: string;
             /** @description Time of the user's last change or of the node's last full sync, whichever is later. UTC, ISO 8601. */
             since: string;
+        };
+        /** @description Filters and order of a list of users. */
+        UserQuery: {
+            /** @description Filter by `activated`: users that nodes accept. */
+            activated?: boolean | null;
+            /** @description Filter by `data_limit_reached`. */
+            data_limit_reached?: boolean | null;
+            /** @description Descending order. Ignored without `order_by`. */
+            descending?: boolean | null;
+            /** @description Filter by `enabled`. */
+            enabled?: boolean | null;
+            /** @description Filter by `expired`: users whose fixed expiry date has passed. */
+            expired?: boolean | null;
+            /**
+             * Format: date-time
+             * @description Filter by fixed expiry dates before this one.
+             */
+            expires_before?: string | null;
+            /** @description Filter by `is_active`. */
+            is_active?: boolean | null;
+            /**
+             * @description Filter by use of the data limit: users who have used NOTIFY_REACHED_USAGE_PERCENT of it or more and have not reached
+             *     it, or the others.
+             */
+            nearly_limited?: boolean | null;
+            /** @description Filter by `expire_strategy`: users who wait for their first use, or those who do not. */
+            on_hold?: boolean | null;
+            /**
+             * @description Field to sort by. Default: id.
+             * @enum {string}
+             */
+            order_by?: "username" | "used_traffic" | "data_limit" | "expire_date" | "created_at";
+            /** @description Filter by owner. For admins who may read all users. */
+            owner_username?: string | null;
+            /**
+             * Format: int64
+             * @description Filter by a service of the users.
+             */
+            service_id?: number | null;
+            /** @description One value: filter by usernames that contain it. Several values: exactly these usernames. */
+            username?: string[];
         };
         /** @description A user. Times are in UTC and have no offset, so they are not of the format `date-time`. */
         UserResponse: {
@@ -3063,6 +4940,20 @@ export interface components {
             online: number;
             /** Format: int64 */
             total: number;
+        };
+        /** @description A saved view: a name for a state of the list of users. */
+        ViewBody: {
+            /** @description Unique among the admin's. */
+            name: string;
+            /**
+             * @description The state of the list, as the client that saves it writes it, at most 2,000 bytes. The dashboard's is the JSON object of
+             *     its URL.
+             */
+            search: string;
+        };
+        /** @description The saved views of an admin, in their order. */
+        ViewsBody: {
+            views: components["schemas"]["ViewBody"][];
         };
         /** @description The body of a 422 response. */
         WrongFields: {
@@ -3289,7 +5180,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AdminBody"];
+                    "application/json": components["schemas"]["CurrentAdminBody"];
                 };
             };
             /** @description Missing or invalid token */
@@ -3352,7 +5243,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Wrong username or password */
+            /** @description Wrong username or password, or a wrong or missing one-time code */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3517,7 +5408,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The admin is another sudo admin */
+            /** @description The admin is another sudo admin, or has or would have more rights than one's own */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3669,7 +5560,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The admin is another sudo admin */
+            /** @description The admin is another sudo admin, or has or would have more rights than one's own */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3736,7 +5627,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The admin is another sudo admin */
+            /** @description The admin is another sudo admin, or has or would have more rights than one's own */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3747,6 +5638,247 @@ export interface operations {
             };
             /** @description No such admin */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_show_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Username. Exact, case-sensitive match. */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Another admin's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_set_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Username. Exact, case-sensitive match. */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin is another sudo admin, or has more rights than one's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_reset_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Username. Exact, case-sensitive match. */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin is another sudo admin, or has more rights than one's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin's traffic is not limited */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3891,6 +6023,152 @@ export interface operations {
             };
             /** @description No such admin */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_set_users_owner: {
+        parameters: {
+            query: {
+                /** @description Username of the new owner. */
+                admin_username: string;
+            };
+            header?: never;
+            path: {
+                /** @description Username. Exact, case-sensitive match. */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GivenUsers"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin, or no such new owner */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    audit_list: {
+        parameters: {
+            query?: {
+                /** @description Only entries with smaller ids: `next` of the answer before. */
+                older_than?: number;
+                /** @description Kind of the author: `admin`, `token` (an API token), `command`, `task` or `panel`. */
+                actor?: string;
+                /** @description Id of an API token: only its changes. */
+                token_id?: string;
+                /** @description Name of the admin or the task. */
+                actor_name?: string;
+                /** @description An action, such as `user.update`, or all of an object: `user.`. */
+                action?: string;
+                /** @description Id of the object. */
+                object_id?: number;
+                /** @description Name of the object. */
+                object_name?: string;
+                /** @description Only changes since then. UTC, ISO 8601. */
+                since?: string;
+                /** @description Only changes before then. UTC, ISO 8601. */
+                until?: string;
+                /** @description Number of entries, 50 if not given, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4120,6 +6398,350 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description Back-ups are not set up */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    edge_changes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EdgeChangesBody"];
+            };
+        };
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The changes after that position are not stored any more: begin at the present one */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    edge_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EdgeReportBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    edge_shared: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    edge_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeStart"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    edge_users: {
+        parameters: {
+            query?: {
+                /** @description Id of the last user of the page before. */
+                after?: number;
+                /** @description Users in the page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Invalid fields */
             422: {
                 headers: {
@@ -4339,7 +6961,7 @@ export interface operations {
     host_list: {
         parameters: {
             query?: {
-                /** @description Filter by a part of the remark or the address, case-insensitive. `%` and `_` are wildcards. */
+                /** @description Filter by a part of the remark, the address, the SNI or the Host header, case-insensitive. `%` and `_` are wildcards. */
                 search?: string;
                 /** @description Page number, from 1. */
                 page?: number;
@@ -4579,7 +7201,10 @@ export interface operations {
                 id?: number;
                 /** @description Format of the document: links, v2ray (base64 of links), xray, sing-box, clash, clash-meta or wireguard. Default: links. */
                 format?: string;
-                /** @description Name of the user for whom the host is rendered, who need not see it. Without one, an unlimited user `sample`. */
+                /**
+                 * @description Name of the user for whom the host is rendered, who need not have it. The answer has the user's keys, so it needs `users:read`
+                 *     for that user, too. Without a name: an unlimited user `sample`.
+                 */
                 username?: string;
                 /** @description User-Agents of clients that are asked about, at most 16. */
                 user_agent: string[];
@@ -4620,7 +7245,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The admin lacks the right */
+            /** @description The user may not be read */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5800,6 +8425,73 @@ export interface operations {
             };
         };
     };
+    node_read_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the node. */
+                node_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeStats"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such node */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     node_read_sync: {
         parameters: {
             query?: never;
@@ -6297,6 +8989,93 @@ export interface operations {
             };
         };
     };
+    node_restart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the node. */
+                node_id: number;
+                /** @description Name of the engine on the node. */
+                backend: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such node, or the node is disabled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Another admin is changing a configuration of this node, or the engine has no configuration */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The node does not answer */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     node_stats: {
         parameters: {
             query?: never;
@@ -6437,6 +9216,187 @@ export interface operations {
             };
         };
     };
+    notification_remove_dead: {
+        parameters: {
+            query?: {
+                channel?: "webhook" | "telegram";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationCount"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    notification_retry_dead: {
+        parameters: {
+            query?: {
+                channel?: "webhook" | "telegram";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationCount"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    notification_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the notification. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such notification */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     notification_retry: {
         parameters: {
             query?: never;
@@ -6500,6 +9460,1578 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description The answer came too late, or was used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No admin has this passkey, or its signature is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The passkey is for another host name */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong answers; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_sign_in_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            /** @description The request's Host is an address */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    session_change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    role_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"][];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    role_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleCreate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The role would have more rights than one's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The name is in use, or there are 100 roles already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    role_modify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the role. Exact, case-sensitive match. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleModify"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The role is built-in, or has or would have more rights than one's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such role */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The new name is in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    role_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the role. Exact, case-sensitive match. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The role is built-in, or has more rights than one's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such role */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Admins have this role */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_status: {
+        parameters: {
+            query?: {
+                /** @description Username of the admin; another one needs the right to all. Without it: the signed-in admin. */
+                admin?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorBody"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Those of others need the right admins:read */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_reset: {
+        parameters: {
+            query: {
+                /** @description Username of the admin. */
+                admin: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin is another sudo admin, or oneself */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin, or it has no second factor */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin has 20 passkeys */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_list: {
+        parameters: {
+            query?: {
+                /** @description Username of the admin; another one needs the right to all. Without it: the signed-in admin. */
+                admin?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyBody"][];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Those of others need the right admins:read */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorChanged"];
+                };
+            };
+            /** @description The answer came too late, or was used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The answer is for another host name, or the request has an API token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The passkey was added already, or the admin has 20 */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the passkey. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyName"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such passkey */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the passkey. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorChanged"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such passkey */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The role requires a second factor, and this is the last one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_replace_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorChanged"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No second factor is set up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_confirm_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorChanged"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No secret waits to be confirmed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_begin_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpSecret"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secondfactor_remove_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorChanged"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No authenticator app is set up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The role of the admin requires a second factor */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description Too many wrong passwords; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description The database is unreachable, or the panel is overloaded or read-only */
@@ -7011,6 +11543,211 @@ export interface operations {
                 };
             };
             /** @description No such service */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    session_list: {
+        parameters: {
+            query?: {
+                /** @description Username of the admin; another one needs the right to all. Without it: the signed-in admin. */
+                admin?: string;
+                /** @description Page number, from 1. */
+                page?: number;
+                /** @description Maximum number of items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SessionBody"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Those of others need the right to all */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    session_end_all: {
+        parameters: {
+            query?: {
+                /** @description Username of the admin; another one needs the right to all. Without it: the signed-in admin. */
+                admin?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsEnded"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin is another sudo admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    session_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the session. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The session is another sudo admin's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such session */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7880,6 +12617,52 @@ export interface operations {
             };
         };
     };
+    system_backlog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacklogResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     system_nodes: {
         parameters: {
             query?: never;
@@ -7939,6 +12722,8 @@ export interface operations {
                  * @example 2026-11-24T15:00:00Z
                  */
                 end?: string;
+                /** @description Only the users that this admin owns now. Another one needs the right to all. */
+                owner_username?: string;
             };
             header?: never;
             path?: never;
@@ -7952,6 +12737,81 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrafficSeries"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No admin has the name in `owner_username` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    system_traffic_by_node: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Start of the range. ISO 8601, UTC if it has no offset. Default: 30 days ago.
+                 * @example 2026-11-23T15:00:00Z
+                 */
+                start?: string;
+                /**
+                 * @description End of the range. ISO 8601, UTC if it has no offset. Default: now.
+                 * @example 2026-11-24T15:00:00Z
+                 */
+                end?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrafficByNode"];
                 };
             };
             /** @description Missing or invalid token */
@@ -8038,11 +12898,353 @@ export interface operations {
             };
         };
     };
+    apitoken_list: {
+        parameters: {
+            query?: {
+                /** @description Username of the admin; another one needs the right to all. Without it: the signed-in admin. */
+                admin?: string;
+                /** @description True for the tokens of all admins, which needs the right to all. */
+                all?: boolean;
+                /** @description Page number, from 1. */
+                page?: number;
+                /** @description Maximum number of items per page. */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApiTokenBody"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Those of others need the right to all */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    apitoken_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenCreate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApiToken"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin is another sudo admin, or the API token in use may do less */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin has 100 tokens already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    apitoken_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the token. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token is another sudo admin's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such token */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    apitoken_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the token. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenRotate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApiToken"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token is another sudo admin's, or the API token in use may do less */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such token */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     user_list: {
         parameters: {
-            query: {
+            query?: {
                 /** @description One value: filter by usernames that contain it. Several values: exactly these usernames. */
-                username: string[];
+                username?: string[];
                 order_by?: "username" | "used_traffic" | "data_limit" | "expire_date" | "created_at";
                 /** @description Descending order. Ignored without `order_by`. */
                 descending?: boolean;
@@ -8054,11 +13256,20 @@ export interface operations {
                 expired?: boolean;
                 /** @description Filter by `data_limit_reached`. */
                 data_limit_reached?: boolean;
+                /**
+                 * @description Filter by use of the data limit: users who have used NOTIFY_REACHED_USAGE_PERCENT of it or more and have not reached
+                 *     it, or the others.
+                 */
+                nearly_limited?: boolean;
                 /** @description Filter by `enabled`. */
                 enabled?: boolean;
+                /** @description Filter by `expire_strategy`: users who wait for their first use, or those who do not. */
+                on_hold?: boolean;
+                /** @description Filter by fixed expiry dates before this one. */
+                expires_before?: string;
                 /** @description Filter by a service of the users. */
                 service_id?: number;
-                /** @description Filter by owner. For sudo admins only. */
+                /** @description Filter by owner. For admins who may read all users. */
                 owner_username?: string;
                 /** @description Page number, from 1. */
                 page?: number;
@@ -8184,6 +13395,110 @@ export interface operations {
                 };
             };
             /** @description The username or the key is in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    user_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkAnswer"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such admin or service */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The idempotency key was used for another change */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8566,6 +13881,79 @@ export interface operations {
             };
         };
     };
+    user_diagnosed: {
+        parameters: {
+            query?: {
+                /**
+                 * @description User-Agent of the app. Without one, that of the last fetch.
+                 * @example SFA/1.12.0
+                 */
+                as?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Username. Exact, case-sensitive match; stored usernames are lower case. */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiagnosisResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The user belongs to another admin, or does not exist and the admin may not read all users */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     user_disable: {
         parameters: {
             query?: never;
@@ -8747,7 +14135,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The user belongs to another admin, or does not exist and the admin is not a sudo admin */
+            /** @description The user belongs to another admin, or does not exist and the admin may not read all users */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9071,6 +14459,8 @@ export interface operations {
                  *     the client rules choose.
                  */
                 format?: string;
+                /** @description True: also returns the document. It contains the user's credentials. */
+                document?: boolean;
             };
             header?: never;
             path: {
@@ -9098,7 +14488,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The user belongs to another admin, or does not exist and the admin is not a sudo admin */
+            /** @description The user belongs to another admin, or does not exist and the admin may not read all users */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9187,6 +14577,138 @@ export interface operations {
             };
             /** @description No such user */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_list_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewsBody"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_replace_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewsBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewsBody"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9338,6 +14860,8 @@ export interface operations {
                  *     flight (HAProxy's `disable-on-404`).
                  */
                 drain?: boolean;
+                /** @description Answer 200 also while the database is away and subscriptions are served from the local copy: for a proxy's rule of `/sub/`. */
+                subscriptions?: boolean;
             };
             header?: never;
             path?: never;

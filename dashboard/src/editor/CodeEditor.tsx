@@ -13,6 +13,7 @@ import { Decoration, type DecorationSet, EditorView, drawSelection, highlightAct
 import { tags } from '@lezer/highlight';
 import { useEffect, useRef } from 'react';
 import { useI18n } from '../i18n/index.tsx';
+import { type KeyHint, useKeyHints } from '../ui/keys.ts';
 import { faultOfJson } from './json.ts';
 
 export type Syntax = 'text' | 'json' | 'yaml';
@@ -73,6 +74,8 @@ function faultOf(state: EditorState, syntax: Syntax): number | null {
   return at;
 }
 
+const KEYS: KeyHint[] = [['Ctrl F', 'keys.find'], ['Tab', 'keys.indent'], ['Esc Tab', 'keys.leave']];
+
 export default function CodeEditor(props: {
   text: string;
   syntax: Syntax;
@@ -83,6 +86,7 @@ export default function CodeEditor(props: {
   onReady: (goTo: (at: number) => void) => void;
 }) {
   const { t } = useI18n();
+  useKeyHints(KEYS);
   const box = useRef<HTMLDivElement>(null);
   const latest = useRef(props);
   latest.current = props;
@@ -92,6 +96,12 @@ export default function CodeEditor(props: {
     if (host === null) return;
     const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
     let timer: ReturnType<typeof setTimeout> | undefined;
+    // In the shadow root, so that the editor can name it as its description.
+    const hint = document.createElement('p');
+    hint.id = 'keys';
+    hint.textContent = t('editor.keys');
+    hint.style.cssText = 'margin: 6px 0 0; font-size: 13px; color: var(--soft)';
+    if (document.documentElement.dir === 'rtl') hint.dir = 'rtl';
     const check = (editor: EditorView) => {
       const at = faultOf(editor.state, props.syntax);
       const line = at === null ? null : editor.state.doc.lineAt(Math.min(at, editor.state.doc.length));
@@ -108,7 +118,7 @@ export default function CodeEditor(props: {
           keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, indentWithTab]),
           props.syntax === 'json' ? json() : props.syntax === 'yaml' ? yaml() : [],
           syntaxHighlighting(colours), look, fault,
-          EditorView.contentAttributes.of({ 'aria-label': latest.current.label, spellcheck: 'false' }),
+          EditorView.contentAttributes.of({ 'aria-label': latest.current.label, 'aria-describedby': hint.id, spellcheck: 'false' }),
           EditorState.phrases.of({
             Find: t('editor.find'), Replace: t('editor.replace_by'), next: t('editor.next'), previous: t('editor.previous'), all: t('editor.all'),
             'match case': t('editor.case'), 'by word': t('editor.word'), regexp: t('editor.pattern'), replace: t('editor.replace'), 'replace all': t('editor.replace_all'), close: t('close'),
@@ -122,6 +132,7 @@ export default function CodeEditor(props: {
         ],
       }),
     });
+    root.append(hint);
     view.current = editor;
     check(editor);
     latest.current.onReady((at) => {
@@ -131,6 +142,7 @@ export default function CodeEditor(props: {
     return () => {
       clearTimeout(timer);
       editor.destroy();
+      hint.remove();
       view.current = null;
     };
   }, [props.syntax, t]);

@@ -49,8 +49,13 @@ export function formats(language: Language, calendar: CalendarName): Formats {
   const dayAndClock = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' });
   const list = new Intl.ListFormat(language, { type: 'conjunction', style: 'short' });
-  const unit = (value: number, name: string) =>
-    new Intl.NumberFormat(language, { style: 'unit', unit: name, unitDisplay: 'long', maximumFractionDigits: 1 }).format(value);
+  const units = new Map<string, Intl.NumberFormat>();
+  const unit = (value: number, name: string, unitDisplay: 'long' | 'short' = 'long', digits = 1): string => {
+    const key = `${name} ${unitDisplay} ${digits}`;
+    let format = units.get(key);
+    if (format === undefined) units.set(key, (format = new Intl.NumberFormat(language, { style: 'unit', unit: name, unitDisplay, maximumFractionDigits: digits })));
+    return format.format(value);
+  };
   const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [3600, 'minute'], [86_400, 'hour'], [86_400 * 400, 'day'], [86_400 * 730, 'month']];
   const size: Record<string, number> = { second: 1, minute: 60, hour: 3600, day: 86_400, month: 2_629_800, year: 31_557_600 };
   return {
@@ -81,8 +86,8 @@ export function formats(language: Language, calendar: CalendarName): Formats {
       return seconds % 60 === 0 || seconds >= 120 ? unit(seconds / 60, 'minute') : unit(seconds, 'second');
     },
     brief(milliseconds) {
-      const [value, name] = milliseconds < 1_000 ? [milliseconds, 'millisecond'] : milliseconds < 120_000 ? [milliseconds / 1_000, 'second'] : [milliseconds / 60_000, 'minute'];
-      return new Intl.NumberFormat(language, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: value < 10 && name !== 'millisecond' ? 1 : 0 }).format(value);
+      const [value, name]: [number, string] = milliseconds < 1_000 ? [milliseconds, 'millisecond'] : milliseconds < 120_000 ? [milliseconds / 1_000, 'second'] : [milliseconds / 60_000, 'minute'];
+      return unit(value, name, 'short', value < 10 && name !== 'millisecond' ? 1 : 0);
     },
     list: (items) => list.format(items),
   };

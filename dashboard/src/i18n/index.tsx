@@ -2,44 +2,36 @@
 
 import { type ReactNode, createContext, useContext, useEffect, useMemo, useState } from 'react';
 import { I18nProvider } from 'react-aria-components/I18nProvider';
-import ar from './ar.ts';
-import en from './en.ts';
-import fa from './fa.ts';
 import { type CalendarName, type Formats, formats } from './format.ts';
-import type moreEn from './more/en.ts';
-import ru from './ru.ts';
-import zh from './zh.ts';
+import { type Key, type Language, RIGHT_TO_LEFT, type Text, firstLanguage, loadTexts, textsOf } from './texts.ts';
 
-export const LANGUAGES = { en: 'English', fa: 'فارسی', ar: 'العربية', ru: 'Русский', zh: '中文' } as const;
-export type Language = keyof typeof LANGUAGES;
-export type Key = keyof typeof en | keyof typeof moreEn;
-/** A text with `{name}` in place of values; with plural forms it is chosen by `count`. */
-export type Text = string | Partial<Record<Intl.LDMLPluralRule, string>>;
-export type Messages = Record<keyof typeof en, Text>;
-/** Texts that are loaded with the screens that show them. */
-export type MoreTexts = Record<keyof typeof moreEn, Text>;
+export { LANGUAGES, type Key, type Language } from './texts.ts';
 export type Values = Record<string, string | number>;
 
-const MESSAGES: Record<Language, Partial<Record<Key, Text>>> = { en, fa, ar, ru, zh };
+const RIGHT_TO_LEFT_LETTER = /[\u0590-\u08ff]/;
 
-/** Adds the texts of screens before they are shown. */
-export function addTexts(more: Record<Language, MoreTexts>): void {
-  for (const language of Object.keys(LANGUAGES) as Language[]) Object.assign(MESSAGES[language], more[language]);
+/** Makes one value for each language: those of `Intl` take long to make. */
+function perLanguage<T>(make: (language: Language) => T): (language: Language) => T {
+  const made = new Map<Language, T>();
+  return (language) => {
+    const value = made.get(language) ?? make(language);
+    made.set(language, value);
+    return value;
+  };
 }
-
-const RIGHT_TO_LEFT = /[\u0590-\u08ff]/;
+const rules = perLanguage((language) => new Intl.PluralRules(language));
+const numbers = perLanguage((language) => new Intl.NumberFormat(language));
 
 /** Text of a key with its values. Numbers are written as the language writes them. */
 export function text(messages: Partial<Record<Key, Text>>, language: Language, key: Key, values: Values = {}): string {
   const found = messages[key];
-  const form = new Intl.PluralRules(language).select(Number(values.count ?? 0));
-  const chosen = typeof found === 'string' ? found : (found?.[form] ?? found?.other ?? '');
+  const chosen = typeof found === 'string' ? found : (found?.[rules(language).select(Number(values.count ?? 0))] ?? found?.other ?? '');
   return chosen.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    if (typeof value === 'number') return new Intl.NumberFormat(language).format(value);
+    if (typeof value === 'number') return numbers(language).format(value);
     if (value === undefined) return '';
     // Names from elsewhere do not change the direction of the sentence around them.
-    return language === 'fa' || language === 'ar' || RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value;
+    return RIGHT_TO_LEFT.includes(language) || RIGHT_TO_LEFT_LETTER.test(value) ? `\u2068${value}\u2069` : value;
   });
 }
 
@@ -61,22 +53,13 @@ export function useI18n(): I18n {
   return value;
 }
 
-function isLanguage(name: string): name is Language {
-  return Object.hasOwn(LANGUAGES, name);
-}
-
-function firstLanguage(): Language {
-  const wanted = [localStorage.getItem('sarban.language') ?? '', ...navigator.languages];
-  return wanted.map((name) => name.split('-')[0] ?? '').find(isLanguage) ?? 'en';
-}
-
 export function Localized({ children }: { children: ReactNode }) {
   const [language, setLanguage] = useState(firstLanguage);
   const [calendar, setCalendar] = useState<CalendarName | null>(() => {
     const stored = localStorage.getItem('sarban.calendar');
     return stored === 'persian' || stored === 'gregory' ? stored : null;
   });
-  const rtl = language === 'fa' || language === 'ar';
+  const rtl = RIGHT_TO_LEFT.includes(language);
   const used = calendar ?? (language === 'fa' ? 'persian' : 'gregory');
   useEffect(() => {
     document.documentElement.lang = language;
@@ -87,11 +70,14 @@ export function Localized({ children }: { children: ReactNode }) {
       language,
       calendar: used,
       rtl,
-      t: (key, values) => text(MESSAGES[language], language, key, values),
+      t: (key, values) => text(textsOf(language), language, key, values),
       f: formats(language, used),
       setLanguage(next) {
-        localStorage.setItem('sarban.language', next);
-        setLanguage(next);
+        // Without its texts, the language stays as it is.
+        void loadTexts(next).then(() => {
+          localStorage.setItem('sarban.language', next);
+          setLanguage(next);
+        }, () => undefined);
       },
       setCalendar(next) {
         localStorage.setItem('sarban.calendar', next);

@@ -1,152 +1,127 @@
-// Home: what needs attention first, then the fleet in four numbers and one chart.
+// Home: what needs attention first, then the users and their traffic in numbers, one chart and the nodes.
 
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import type { Cluster, PanelNode } from '../api/client.ts';
+import type { Schemas } from '../api/client.ts';
 import * as queries from '../api/queries.ts';
-import { moment } from '../i18n/format.ts';
+import { useMay } from '../api/rights.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { useMe } from '../shell/Shell.tsx';
-import { Empty, Loaded, Panel, Status, Waiting } from '../ui/basics.tsx';
+import { Allowed, Empty, Loaded, Meter, Panel, Status } from '../ui/basics.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { days } from '../ui/series.ts';
 import { TrafficPanel, useStart } from '../ui/TrafficPanel.tsx';
+import { Attention } from './Attention.tsx';
 import { nodeTone } from './nodes/tone.ts';
+import { QuotaUse, isLimited } from './QuotaUse.tsx';
 
 export function Home() {
   const { t, f } = useI18n();
   const me = useMe();
+  const may = useMay();
   const stats = useQuery(queries.userStats());
-  const sudo = me?.is_sudo === true;
+  const disabled = useQuery(queries.userCount({ enabled: false }));
+  const ofFleet = (['nodes:read', 'cluster:read', 'notifications:read', 'stats:read'] as const).every(may);
   const total = stats.data?.total;
   return (
     <>
       <div className="head"><h1>{t('nav.home')}</h1></div>
       <div className="home">
-        {sudo && <Attention />}
+        {me !== undefined && <Attention ofFleet={ofFleet} />}
         <div className="all">
           <Loaded of={stats} rows={2}>
             {(now) => (
               <div className="numbers">
                 <Link to="/users"><span className="what">{t('home.users')}</span><span className="value">{f.number(now.total)}</span></Link>
-                <Link to="/users" search={{ state: 'active' }}><span className="what">{t('state.active')}</span><span className="value">{f.number(now.active)}</span></Link>
                 <div><span className="what">{t('home.online')}</span><span className="value">{f.number(now.online)}</span></div>
-                <TrafficToday />
+                <Traffic />
               </div>
             )}
           </Loaded>
         </div>
         {total === 0 && (
           <div className="all panel">
-            <Empty title={t('users.none')} action={<Link className="button primary" to="/users" search={{ drawer: 'new' }}><Icon name="plus" />{t('users.new')}</Link>}>{t('users.none.body')}</Empty>
+            <Empty title={t('users.none')} action={<Allowed needs="users:write=own"><Link className="button primary" to="/users" search={{ drawer: 'new' }}><Icon name="plus" />{t('users.new')}</Link></Allowed>}>{t('users.none.body')}</Empty>
           </div>
         )}
-        <div className="most"><TrafficPanel name="home" query={queries.traffic} series={(series) => series} /></div>
+        <div className="most">
+          <TrafficPanel name="home" query={queries.traffic} series={(series) => series} below={(_, start) => may('stats:read') && <ByNode start={start} />} />
+        </div>
         <div className="rest stack" style={{ gap: 16 }}>
+          {me !== undefined && !me.is_sudo && <OwnQuota username={me.username} />}
           <Panel title={t('home.states')}>
             <Loaded of={stats}>
               {(now) => (
                 <ul className="lines">
-                  {([['active', now.active, 'good'], ['on_hold', now.on_hold, 'off'], ['expired', now.expired, 'bad'], ['limited', now.limited, 'attention']] as const).map(([state, count, tone]) => (
+                  {([['active', now.active, 'good'], ['on_hold', now.on_hold, 'off'], ['expired', now.expired, 'bad'], ['limited', now.limited, 'attention'], ['disabled', disabled.data, 'off']] as const).map(([state, count, tone]) => (
                     <li key={state}>
-                      <span className="grow">
-                        {state === 'on_hold' ? <Status tone={tone}>{t('state.on_hold')}</Status> : <Link to="/users" search={{ state }}><Status tone={tone}>{t(`state.${state}`)}</Status></Link>}
-                      </span>
-                      <span>{f.number(count)}</span>
+                      <Link className="grow" to="/users" search={{ state }}><Status tone={tone}>{t(`state.${state}`)}</Status></Link>
+                      <span>{count === undefined ? '…' : f.number(count)}</span>
                     </li>
                   ))}
                 </ul>
               )}
             </Loaded>
           </Panel>
-          {sudo && <Nodes />}
+          {may('nodes:read') && <Nodes />}
         </div>
       </div>
     </>
   );
 }
 
-function TrafficToday() {
+/** The own quota of an admin who has one. */
+function OwnQuota({ username }: { username: string }): ReactNode {
+  const { t } = useI18n();
+  const read = useQuery(queries.quota(username));
+  return read.data !== undefined && isLimited(read.data) && <Panel title={t('quota.title')}><QuotaUse quota={read.data} /></Panel>;
+}
+
+/** The traffic of this hour, this day and thirty days, from the series that the chart shows. */
+function Traffic() {
   const { t, f } = useI18n();
   const read = useQuery(queries.traffic(useStart('30d')));
   const today = new Date().setHours(0, 0, 0, 0);
-  const bytes = read.data && days(read.data).find((bar) => bar.at.getTime() === today)?.bytes;
-  return <div><span className="what">{t('home.today')}</span><span className="value">{read.data ? f.bytes(bytes ?? 0) : '…'}</span></div>;
+  const bytesOf = (bytes: number | undefined): string => (read.data === undefined ? '…' : f.bytes(bytes ?? 0));
+  const values: [string, number | undefined][] = [
+    [t('home.hour'), read.data?.usages.at(-1)?.[1]],
+    [t('home.today'), read.data && days(read.data).find((bar) => bar.at.getTime() === today)?.bytes],
+    [t('home.month'), read.data?.total],
+  ];
+  return <>{values.map(([what, bytes]) => <div key={what}><span className="what">{what}</span><span className="value">{read.isError && read.data === undefined ? '—' : bytesOf(bytes)}</span></div>)}</>;
 }
 
-interface Point { id: string; tone: 'bad' | 'attention'; words: ReactNode; to: ReactNode }
+/** Nodes that are listed; the rest is one line. */
+const MOST_NODES = 8;
 
-function Attention() {
-  const { t } = useI18n();
-  const nodes = useQuery(queries.nodes());
-  const cluster = useQuery(queries.cluster());
-  const dead = useQuery(queries.notifications({ state: 'dead', size: 1 }));
-  const points = usePoints(nodes.data?.items, cluster.data, dead.data?.total);
-  const reads = [nodes, cluster, dead];
-  // Nothing is called all right before everything is known.
-  if (reads.some((read) => read.data === undefined && !read.isError)) return <div className="all"><Waiting rows={1} /></div>;
+function ByNode({ start }: { start: string }): ReactNode {
+  const { t, f } = useI18n();
+  const read = useQuery(queries.trafficByNode(start));
   return (
-    <section className="all panel" aria-label={t('home.attention')}>
-      {points.length === 0 && !reads.some((read) => read.isError) ? (
-        <p><Status tone="good">{t('home.fine')}</Status> <span className="soft">{cluster.data?.leader && t('home.leader', { name: cluster.data.leader.host })}</span></p>
-      ) : (
-        <>
-          <h2 style={{ marginBlockEnd: 10 }}>{t('home.attention')}</h2>
-          <Loaded of={nodes} rows={1}>{() => null}</Loaded>
-          <Loaded of={cluster} rows={1}>{() => null}</Loaded>
-          <Loaded of={dead} rows={1}>{() => null}</Loaded>
-          <ul className="lines">
-            {points.map((point) => (
-              <li key={point.id}>
-                <span className="grow"><span style={{ display: 'flex', gap: 8 }}><span className={`status ${point.tone}`}><Icon name="alert" /></span><span style={{ minInlineSize: 0 }}>{point.words}</span></span></span>
-                {point.to}
+    <Loaded of={read} rows={2}>
+      {({ nodes, total }) => {
+        const rest = nodes.slice(MOST_NODES).reduce((sum, node) => sum + node.total, 0);
+        const part = (bytes: number) => <><span className="grow"><Meter part={total === 0 ? 0 : bytes / total} /></span><span className="nowrap">{f.bytes(bytes)}</span></>;
+        return nodes.length > 0 && (
+          <ul className="lines" aria-label={t('home.by_node')} style={{ marginBlockStart: 16 }}>
+            {nodes.slice(0, MOST_NODES).map((node) => (
+              <li key={node.node_id ?? 0}>
+                {node.node_id == null ? <span className="cut" style={{ flex: '0 1 140px' }}>{t('home.deleted_nodes')}</span>
+                  : <Link className="cut" style={{ flex: '0 1 140px' }} to="/nodes/$id/$tab" params={{ id: String(node.node_id), tab: 'traffic' }}><bdi>{node.node_name}</bdi></Link>}
+                {part(node.total)}
               </li>
             ))}
+            {nodes.length > MOST_NODES && <li><Link className="cut" style={{ flex: '0 1 140px' }} to="/nodes">{t('home.more_nodes', { count: nodes.length - MOST_NODES })}</Link>{part(rest)}</li>}
           </ul>
-        </>
-      )}
-    </section>
+        );
+      }}
+    </Loaded>
   );
 }
 
-function usePoints(nodes: PanelNode[] | undefined, cluster: Cluster | undefined, dead: number | undefined): Point[] {
-  const { t, f } = useI18n();
-  const points: Point[] = [];
-  if (cluster !== undefined && cluster.leader == null) {
-    points.push({ id: 'leader', tone: 'bad', words: t('home.no_leader'), to: <Link to="/cluster">{t('nav.cluster')}</Link> });
-  }
-  if (cluster?.redis === 'down') points.push({ id: 'redis', tone: 'bad', words: t('home.redis_down'), to: <Link to="/cluster">{t('nav.cluster')}</Link> });
-  for (const node of nodes ?? []) {
-    if (node.status !== 'unhealthy') continue;
-    points.push({
-      id: `node-${node.id}`, tone: 'bad',
-      words: <>{t('home.node_down', { name: node.name })} {node.message && <bdi dir="ltr" className="soft">{node.message}</bdi>}</>,
-      to: <Link to="/nodes/$id" params={{ id: String(node.id) }}>{t('open')}</Link>,
-    });
-  }
-  for (const node of nodes ?? []) {
-    const stopped = node.status === 'healthy' ? node.backends.filter((engine) => !engine.running) : [];
-    if (stopped.length === 0) continue;
-    points.push({
-      id: `engines-${node.id}`, tone: 'attention',
-      words: t('home.engines', { name: node.name, engines: f.list(stopped.map((engine) => engine.name)) }),
-      to: <Link to="/nodes/$id" params={{ id: String(node.id) }}>{t('open')}</Link>,
-    });
-  }
-  for (const task of cluster?.tasks ?? []) {
-    if (task.last_state !== 'failed') continue;
-    points.push({
-      id: `task-${task.name}`, tone: 'attention',
-      words: <>{t('home.task_failed', { name: task.name })} {task.last_finished_at && <span className="soft">{f.exact(moment(task.last_finished_at))}</span>}</>,
-      to: <Link to="/cluster">{t('open')}</Link>,
-    });
-  }
-  if (dead !== undefined && dead > 0) {
-    points.push({ id: 'dead', tone: 'attention', words: t('home.dead', { count: dead }), to: <Link to="/notifications" search={{ state: 'dead' }}>{t('open')}</Link> });
-  }
-  return points;
-}
+/** Those that do not work first. */
+const ORDER: Record<Schemas['NodeResponse']['status'], number> = { unhealthy: 0, healthy: 1, disabled: 2 };
 
 function Nodes() {
   const { t } = useI18n();
@@ -155,14 +130,17 @@ function Nodes() {
     <Panel title={t('nav.nodes')} aside={<Link to="/nodes">{t('all')}</Link>}>
       <Loaded of={read}>
         {({ items }) => items.length === 0 ? <p className="soft">{t('nodes.none')}</p> : (
-          <ul className="lines">
-            {items.slice(0, 8).map((node) => (
-              <li key={node.id}>
-                <Link className="grow cut" to="/nodes/$id" params={{ id: String(node.id) }}><bdi>{node.name}</bdi></Link>
-                <Status tone={nodeTone(node)}>{t(`node.${node.status}`)}</Status>
-              </li>
-            ))}
-          </ul>
+          <>
+            <ul className="lines">
+              {[...items].sort((a, b) => ORDER[a.status] - ORDER[b.status]).slice(0, MOST_NODES).map((node) => (
+                <li key={node.id}>
+                  <Link className="grow cut" to="/nodes/$id/$tab" params={{ id: String(node.id), tab: 'status' }}><bdi>{node.name}</bdi></Link>
+                  <Status tone={nodeTone(node)}>{t(`node.${node.status}`)}</Status>
+                </li>
+              ))}
+              {items.length > MOST_NODES && <li><Link to="/nodes">{t('home.more_nodes', { count: items.length - MOST_NODES })}</Link></li>}
+            </ul>
+          </>
         )}
       </Loaded>
     </Panel>

@@ -6,6 +6,7 @@ import { statusOf } from '../api/errors.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { Button, Field, Notice, Problem } from '../ui/basics.tsx';
 import { Mark } from '../ui/icons.tsx';
+import { useSubmit } from '../ui/submit.ts';
 import { Languages } from './SignIn.tsx';
 
 export function Setup({ code }: { code: string }) {
@@ -13,23 +14,14 @@ export function Setup({ code }: { code: string }) {
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
   const [again, setAgain] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
+  const { busy, error, run } = useSubmit();
   useEffect(() => { document.title = `${t('setup.title')} · Sarban`; }, [t]);
   const differ = again !== '' && again !== password;
+  const ready = name.trim() !== '' && password !== '' && again === password;
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    setBusy(true);
-    setError(null);
-    try {
-      await makeFirstAdmin(code, name.trim(), password);
-      // The code is of no use any more; Back does not lead to it.
-      location.replace('#/');
-    } catch (caught) {
-      setError(caught);
-    } finally {
-      setBusy(false);
-    }
+    // The code is of no use any more; Back does not lead to it.
+    if (ready && (await run(() => makeFirstAdmin(code, name.trim(), password)))) location.replace('#/');
   };
   return (
     <main className="signin">
@@ -49,7 +41,7 @@ export function Setup({ code }: { code: string }) {
           <Field label={t('setup.again')} problem={differ ? t('setup.differ') : undefined}>
             {(attributes) => <input {...attributes} className="input" dir="ltr" type="password" autoComplete="new-password" required value={again} onChange={(event) => setAgain(event.target.value)} />}
           </Field>
-          <Button type="submit" look="primary" disabled={busy || name.trim() === '' || password === '' || again !== password}>{busy ? t('working') : t('setup.act')}</Button>
+          <Button type="submit" look="primary" disabled={busy || !ready}>{busy ? t('working') : t('setup.act')}</Button>
         </form>
         <Languages />
       </div>

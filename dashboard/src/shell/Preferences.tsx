@@ -1,16 +1,17 @@
 // What one reader prefers in this browser: language, calendar, theme. And the way out.
 
 import { useState } from 'react';
-import { session } from '../api/session.ts';
 import { LANGUAGES, type Language, useI18n } from '../i18n/index.tsx';
 import { Button, Choose, Field, Segments } from '../ui/basics.tsx';
 import { Drawer } from '../ui/overlays.tsx';
+import { useSignOut } from '../ui/unsaved.tsx';
 import { useMe } from './Shell.tsx';
 import { setContrast, setTheme, storedContrast, storedTheme } from './theme.ts';
 
 export function Preferences({ onClose }: { onClose: () => void }) {
   const { t, language, setLanguage, calendar, setCalendar } = useI18n();
   const me = useMe();
+  const signOut = useSignOut();
   const [theme, chooseTheme] = useState(storedTheme);
   const [contrast, chooseContrast] = useState(storedContrast);
   return (
@@ -41,7 +42,7 @@ export function Preferences({ onClose }: { onClose: () => void }) {
         </label>
       </div>
       <footer>
-        <Button icon="out" onClick={() => session.end(null)}>{t('signout')}</Button>
+        <Button icon="out" onClick={signOut}>{t('signout')}</Button>
       </footer>
     </Drawer>
   );

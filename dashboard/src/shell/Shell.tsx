@@ -2,44 +2,42 @@
 
 import { notifyManager, useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { Dialog } from 'react-aria-components/Dialog';
-import { Modal, ModalOverlay } from 'react-aria-components/Modal';
+import { Suspense, lazy, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { statusOf } from '../api/errors.ts';
 import * as queries from '../api/queries.ts';
-import { session } from '../api/session.ts';
-import { type Key, useI18n } from '../i18n/index.tsx';
+import { has } from '../api/rights.ts';
+import { useI18n } from '../i18n/index.tsx';
+import { loadMoreTexts } from '../i18n/texts.ts';
 import { Button } from '../ui/basics.tsx';
-import { Icon, type IconName, Mark } from '../ui/icons.tsx';
+import { Icon, Mark } from '../ui/icons.tsx';
 import { Drawer } from '../ui/overlays.tsx';
-import { Palette } from './Palette.tsx';
+import { useSignOut } from '../ui/unsaved.tsx';
+import { Keys } from './Keys.tsx';
+import { PLACES, type Place, placeOf } from './places.ts';
 import { Preferences } from './Preferences.tsx';
+import { useRowKeys } from './rowKeys.ts';
 import { useShortcuts } from './shortcuts.ts';
 
-export interface Place { to: '/' | '/users' | '/nodes' | '/services' | '/hosts' | '/inbounds' | '/admins' | '/cluster' | '/notifications' | '/settings'; key: Key; icon: IconName; sudo: boolean }
-
-export const PLACES: Place[] = [
-  { to: '/', key: 'nav.home', icon: 'home', sudo: false },
-  { to: '/users', key: 'nav.users', icon: 'users', sudo: false },
-  { to: '/services', key: 'nav.services', icon: 'services', sudo: true },
-  { to: '/hosts', key: 'nav.hosts', icon: 'hosts', sudo: true },
-  { to: '/inbounds', key: 'nav.inbounds', icon: 'inbounds', sudo: true },
-  { to: '/nodes', key: 'nav.nodes', icon: 'nodes', sudo: true },
-  { to: '/cluster', key: 'nav.cluster', icon: 'cluster', sudo: true },
-  { to: '/notifications', key: 'nav.notifications', icon: 'mail', sudo: true },
-  { to: '/admins', key: 'nav.admins', icon: 'admins', sudo: true },
-  { to: '/settings', key: 'nav.settings', icon: 'settings', sudo: true },
-];
+const Palette = lazy(async () => {
+  await loadMoreTexts();
+  return import('./Palette.tsx');
+});
 
 /** The signed-in admin; undefined until read. */
 export function useMe() {
   return useQuery(queries.me()).data;
 }
 
-/** Whether the signed-in admin may change users; creating them is open to all. */
+/** Whether the signed-in admin may change users, if only its own; creating them does not need `modify_users_access`. */
 export function useMayChangeUsers(): boolean {
   const me = useMe();
-  return me !== undefined && (me.is_sudo || me.modify_users_access);
+  return me !== undefined && (me.is_sudo || me.modify_users_access) && has(me, 'users:write=own');
+}
+
+/** Whether the signed-in admin may set the used traffic of users to zero. */
+export function useMayResetUsers(): boolean {
+  const me = useMe();
+  return me !== undefined && (me.is_sudo || me.modify_users_access) && has(me, 'users:reset=own');
 }
 
 export function Shell() {
@@ -48,9 +46,12 @@ export function Shell() {
   const [narrow, setNarrow] = useState(() => localStorage.getItem('sarban.side') === 'narrow');
   const [open, setOpen] = useState<'palette' | 'keys' | 'preferences' | 'more' | null>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
+  const signOut = useSignOut();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
-  useShortcuts({ palette: () => setOpen('palette'), keys: () => setOpen('keys') });
+  const places = PLACES.filter(({ needs }) => needs === undefined || has(me.data, needs));
+  useShortcuts(places, { palette: () => setOpen('palette'), keys: () => setOpen('keys') });
+  useRowKeys();
   useEffect(() => {
     setOpen(null);
     // A new screen is where the keyboard continues, except at the very start.
@@ -58,10 +59,9 @@ export function Shell() {
     first.current = false;
   }, [path]);
   useEffect(() => {
-    const place = PLACES.find(({ to }) => (to === '/' ? path === '/' : path.startsWith(to)));
+    const place = placeOf(path);
     document.title = place ? `${t(place.key)} · Sarban` : 'Sarban';
   }, [path, t]);
-  const places = PLACES.filter((place) => !place.sudo || me.data?.is_sudo === true);
   const link = (place: Place) => (
     <Link key={place.to} className="place" to={place.to} activeOptions={{ exact: place.to === '/', includeSearch: false }} title={narrow ? t(place.key) : undefined} aria-label={narrow ? t(place.key) : undefined}>
       <Icon name={place.icon} />
@@ -103,16 +103,16 @@ export function Shell() {
         ))}
         <button type="button" onClick={() => setOpen('more')}><Icon name="more" />{t('nav.more')}</button>
       </nav>
-      {open === 'palette' && <Palette places={places} onClose={() => setOpen(null)} />}
+      {open === 'palette' && <Suspense fallback={null}><Palette places={places} onClose={() => setOpen(null)} /></Suspense>}
       {open === 'preferences' && <Preferences onClose={() => setOpen(null)} />}
-      {open === 'keys' && <Keys onClose={() => setOpen(null)} />}
+      {open === 'keys' && <Keys places={places} onClose={() => setOpen(null)} />}
       {open === 'more' && (
         <Drawer title={t('nav.more')} name={t('nav.more')} onClose={() => setOpen(null)}>
           <div className="body" style={{ gap: 2 }}>
             {places.filter(({ to }) => to !== '/' && to !== '/users' && to !== '/nodes').map(link)}
             <Button look="quiet" icon="search" onClick={() => setOpen('palette')}>{t('palette.title')}</Button>
             <Button look="quiet" icon="language" onClick={() => setOpen('preferences')}>{t('preferences.title')}</Button>
-            <Button look="quiet" icon="out" onClick={() => session.end(null)}>{t('signout')}</Button>
+            <Button look="quiet" icon="out" onClick={signOut}>{t('signout')}</Button>
           </div>
         </Drawer>
       )}
@@ -140,31 +140,4 @@ function Connection() {
     };
   }, []);
   return <div role="status">{(offline || failed) && <p className="offline">{t('offline')}</p>}</div>;
-}
-
-function Keys({ onClose }: { onClose: () => void }) {
-  const { t } = useI18n();
-  const rows: [string, Key][] = [
-    ['Ctrl K', 'keys.palette'], ['/', 'keys.search'], ['j k ↓ ↑', 'keys.rows'], ['Enter', 'keys.open'], ['x', 'keys.select'], ['n', 'keys.new'],
-    ['g h', 'nav.home'], ['g u', 'nav.users'], ['g s', 'nav.services'], ['g o', 'nav.hosts'], ['g n', 'nav.nodes'], ['Esc', 'close'], ['?', 'keys.title'],
-  ];
-  return (
-    <ModalOverlay isOpen isDismissable onOpenChange={(is) => { if (!is) onClose(); }} className="veil">
-      <Modal className="dialog">
-        <Dialog aria-label={t('keys.title')}>
-          <header><h2>{t('keys.title')}</h2><Button icon="close" look="quiet" label={t('close')} onClick={onClose} /></header>
-          <div className="body" style={{ paddingBlockEnd: 24 }}>
-            <dl className="facts keys">
-              {rows.map(([keys, key]) => (
-                <div key={keys} style={{ display: 'contents' }}>
-                  <dt dir="ltr">{keys.split(' ').map((one) => <kbd key={one} style={{ marginInlineEnd: 4 }}>{one}</kbd>)}</dt>
-                  <dd>{t(key)}</dd>
-                </div>
-              ))}
-            </dl>
-          </div>
-        </Dialog>
-      </Modal>
-    </ModalOverlay>
-  );
 }

@@ -2,6 +2,7 @@
 
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
+import type { Place } from './places.ts';
 
 /** True if a key belongs to what is focused or open, not to the page. */
 export function isTyping(event: Event): boolean {
@@ -11,10 +12,10 @@ export function isTyping(event: Event): boolean {
   return target.closest('input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=dialog], [role=alertdialog], [role=menu]') !== null;
 }
 
-export function useShortcuts(open: { palette: () => void; keys: () => void }): void {
+export function useShortcuts(places: Place[], open: { palette: () => void; keys: () => void }): void {
   const navigate = useNavigate();
-  const latest = useRef(open);
-  latest.current = open;
+  const latest = useRef({ ...open, places });
+  latest.current = { ...open, places };
   useEffect(() => {
     let leading = 0;
     const listen = (event: KeyboardEvent) => {
@@ -33,12 +34,11 @@ export function useShortcuts(open: { palette: () => void; keys: () => void }): v
         search.focus();
       } else if (Date.now() - leading < 1_200) {
         leading = 0;
-        // By place of the key, so that they work in every keyboard layout.
-        const to = ({ KeyH: '/', KeyU: '/users', KeyN: '/nodes', KeyC: '/cluster', KeyS: '/services', KeyO: '/hosts' } as const)[code];
-        if (to !== undefined) {
+        const place = latest.current.places.find(({ letter }) => code === `Key${letter.toUpperCase()}`);
+        if (place !== undefined) {
           event.preventDefault();
           event.stopImmediatePropagation();
-          void navigate({ to });
+          void navigate({ to: place.to });
         }
       } else if (code === 'KeyG') leading = Date.now();
     };

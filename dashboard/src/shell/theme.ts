@@ -3,6 +3,7 @@
 export type Theme = 'system' | 'light' | 'dark';
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
+const contrast = matchMedia('(prefers-contrast: more)');
 
 export function storedTheme(): Theme {
   const stored = localStorage.getItem('sarban.theme');
@@ -17,7 +18,7 @@ export function applyTheme(): void {
   const theme = storedTheme();
   const { dataset } = document.documentElement;
   dataset.theme = theme === 'system' ? (dark.matches ? 'dark' : 'light') : theme;
-  if (storedContrast()) dataset.contrast = 'high';
+  if (storedContrast() || contrast.matches) dataset.contrast = 'high';
   else delete dataset.contrast;
 }
 
@@ -32,3 +33,4 @@ export function setContrast(high: boolean): void {
 }
 
 dark.addEventListener('change', applyTheme);
+contrast.addEventListener('change', applyTheme);

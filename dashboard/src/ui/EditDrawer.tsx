@@ -1,18 +1,21 @@
 // A form in a drawer: sends, shows what was refused, closes when it is saved, and asks before a changed one is left.
 
-import { useBlocker } from '@tanstack/react-router';
-import { type FormEvent, type ReactNode, useRef, useState } from 'react';
+import type { FormEvent, ReactNode } from 'react';
+import { type Right, useMay } from '../api/rights.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { Button, Problem } from './basics.tsx';
-import { Confirm, Drawer, useOverlays } from './overlays.tsx';
+import type { Form } from './form.ts';
+import { Drawer, useOverlays } from './overlays.tsx';
 import { useSubmit } from './submit.ts';
+import { Restored, useUnsaved } from './unsaved.tsx';
 
 interface EditFormProps {
+  form: Pick<Form, 'isUnsaved' | 'finish' | 'restored' | 'reset'>;
+  /** The right to save it: without, the form is only looked at. */
+  needs?: Right;
   /** The act, in the button; "Save" unless it is given. */
   act?: string;
   ready?: boolean;
-  /** True when something would be lost; without it, when something was typed or chosen. */
-  changed?: boolean;
   /** Called before a save: false keeps the form open, which then shows what is wrong. */
   check?: () => boolean;
   save: () => Promise<unknown>;
@@ -28,41 +31,31 @@ export function EditForm(props: EditFormProps) {
   const { t } = useI18n();
   const { say } = useOverlays();
   const { busy, error, refused, run } = useSubmit();
-  const [touched, setTouched] = useState(false);
-  const done = useRef(false);
-  const isUnsaved = () => !done.current && (props.changed ?? touched);
-  const leaving = useBlocker({ shouldBlockFn: isUnsaved, enableBeforeUnload: isUnsaved, withResolver: true });
+  const question = useUnsaved(props.form);
+  const may = useMay();
+  const locked = props.needs !== undefined && !may(props.needs);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     // A form inside of another place's dialog is not this one.
     event.stopPropagation();
     if (props.check?.() === false || !(await run(props.save))) return;
-    done.current = true;
+    props.form.finish();
     if (props.onSaved !== undefined) return props.onSaved();
     say(t('saved'));
     props.onClose();
   };
   return (
-    <form
-      onSubmit={(event) => void submit(event)}
-      onChange={(event) => { if ((event.target as unknown as HTMLInputElement).type !== 'search') setTouched(true); }}
-      noValidate
-      style={{ display: 'contents' }}
-    >
+    <form onSubmit={(event) => void submit(event)} noValidate style={{ display: 'contents' }}>
       <div className="body">
-        {props.children(refused)}
+        <Restored form={props.form} />
+        <fieldset disabled={locked} style={{ display: 'contents' }}>{props.children(refused)}</fieldset>
         {error !== null && <Problem error={error} />}
       </div>
       <footer>
         <Button onClick={props.onClose}>{t('cancel')}</Button>
-        <Button type="submit" look="primary" disabled={busy || props.ready === false}>{busy ? t('working') : (props.act ?? t('save'))}</Button>
+        {!locked && <Button type="submit" look="primary" disabled={busy || props.ready === false}>{busy ? t('working') : (props.act ?? t('save'))}</Button>}
       </footer>
-      {leaving.status === 'blocked' && (
-        <Confirm
-          question={{ title: t('draft.title'), body: t('draft.body'), act: t('draft.discard'), danger: true, run: async () => leaving.proceed() }}
-          onClose={leaving.reset}
-        />
-      )}
+      {question}
     </form>
   );
 }

@@ -17,12 +17,15 @@ export function TrafficPanel<T, K extends QueryKey>(props: {
   name: string;
   query: (start: string) => UseQueryOptions<T, Error, T, K>;
   series: (data: T) => Usages & { total: number };
+  /** What the series is a part of, if it is one. */
+  behind?: (data: T) => Usages | undefined;
   /** More about the same traffic. */
-  below?: (data: T) => ReactNode;
+  below?: (data: T, start: string) => ReactNode;
 }) {
   const { t, f } = useI18n();
   const [range, setRange] = useState<Range>('30d');
-  const read = useQuery(props.query(useStart(range)));
+  const start = useStart(range);
+  const read = useQuery(props.query(start));
   return (
     <Panel
       title={t('traffic')}
@@ -31,11 +34,13 @@ export function TrafficPanel<T, K extends QueryKey>(props: {
       <Loaded of={read}>
         {(data) => {
           const series = props.series(data);
+          const behind = props.behind?.(data);
+          const bars = range === '24h' ? hours : days;
           return (
             <>
               <p className="soft" style={{ marginBlockEnd: 12 }}>{t('total')}: {f.bytes(series.total)}</p>
-              <TrafficChart bars={range === '24h' ? hours(series) : days(series)} byHour={range === '24h'} label={t('traffic')} />
-              {props.below?.(data)}
+              <TrafficChart bars={bars(series)} behind={behind && bars(behind)} byHour={range === '24h'} label={t('traffic')} />
+              {props.below?.(data, start)}
             </>
           );
         }}

@@ -1,17 +1,27 @@
 // Buttons, fields, states of a page, and values in the reader's language.
 
-import { type ComponentProps, type ReactNode, useEffect, useId, useState } from 'react';
+import { type ComponentProps, type ReactNode, useId, useSyncExternalStore } from 'react';
 import { statusOf, ApiError } from '../api/errors.ts';
+import { type Right, useMay } from '../api/rights.ts';
 import { moment } from '../i18n/format.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { Icon, type IconName } from './icons.tsx';
 
 export type Tone = 'good' | 'attention' | 'bad' | 'off';
 
-type ButtonProps = ComponentProps<'button'> & { icon?: IconName; look?: string; label?: string };
+type ButtonProps = ComponentProps<'button'> & { icon?: IconName; look?: string; label?: string; needs?: Right };
 
-/** A button. `label` names one that shows only its icon. */
-export function Button({ icon, look = '', label, children, ...rest }: ButtonProps) {
+/** A button. `label` names one that shows only its icon; one that `needs` a right is shown only with it. */
+export function Button({ needs, ...rest }: ButtonProps) {
+  return needs === undefined ? <PlainButton {...rest} /> : <Allowed needs={needs}><PlainButton {...rest} /></Allowed>;
+}
+
+/** What is shown only to those who have a right. */
+export function Allowed({ needs, children }: { needs: Right; children: ReactNode }) {
+  return useMay()(needs) ? children : null;
+}
+
+function PlainButton({ icon, look = '', label, children, ...rest }: Omit<ButtonProps, 'needs'>) {
   return (
     <button type="button" className={`button ${look}${children === undefined ? ' square' : ''}`} aria-label={children === undefined ? label : undefined} title={label} {...rest}>
       {icon && <Icon name={icon} />}
@@ -96,14 +106,32 @@ export function Meter({ part, tone }: { part: number; tone?: Tone }) {
   );
 }
 
-/** Milliseconds now, new every half minute. */
+/** Milliseconds between two values of `useNow`. */
+const TICK = 30_000;
+let now = new Date();
+let timer: ReturnType<typeof setInterval> | undefined;
+const clocks = new Set<() => void>();
+
+function tick(): void {
+  now = new Date();
+  for (const changed of clocks) changed();
+}
+
+function onTick(changed: () => void): () => void {
+  if (clocks.size === 0) timer = setInterval(tick, TICK);
+  clocks.add(changed);
+  return () => {
+    clocks.delete(changed);
+    if (clocks.size === 0) clearInterval(timer);
+  };
+}
+
+/** The time, new every half minute, with one timer for all that show it. */
 export function useNow(): Date {
-  const [now, setNow] = useState(() => new Date());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(new Date()), 30_000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
+  return useSyncExternalStore(onTick, () => {
+    if (clocks.size === 0 && Date.now() - now.getTime() > TICK) now = new Date();
+    return now;
+  });
 }
 
 /** A moment: relative, with the exact one on hover and for screen readers. */
@@ -124,7 +152,7 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
   const { t } = useI18n();
   const status = statusOf(error);
   const key =
-    status === 0 ? 'error.network' : status === 403 ? 'error.forbidden' : status === 404 ? 'error.missing' : status === 409 ? 'error.conflict'
+    status === 0 ? 'error.network' : status === 401 ? 'error.session' : status === 403 ? 'error.forbidden' : status === 404 ? 'error.missing' : status === 409 ? 'error.conflict'
     : status === 422 || status === 400 ? 'error.input' : status === 429 ? 'error.often' : status === 503 ? 'error.busy' : 'error.server';
   const seconds = error instanceof ApiError ? error.retryAfter : null;
   return (
@@ -146,7 +174,12 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
-interface Reading<T> { data: T | undefined; error: unknown; isError: boolean; refetch: () => unknown }
+export interface Reading<T> { data: T | undefined; error: unknown; isError: boolean; refetch: () => unknown }
+
+/** What was read since the form that shows it was opened, not what was read before: others may have changed it. */
+export function readAgain<T>(read: Reading<T> & { isFetchedAfterMount: boolean }): Reading<T> {
+  return read.isFetchedAfterMount ? read : { ...read, data: undefined };
+}
 
 /** The states of something read: loading, refused or failed with a retry, there. Old data stays under a failed read. */
 export function Loaded<T>({ of, rows = 5, children }: { of: Reading<T>; rows?: number; children: (data: T) => ReactNode }) {

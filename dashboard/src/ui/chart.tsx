@@ -15,7 +15,8 @@ function top(bars: Bar[]): number {
   return most <= step ? step : most <= step * 1.5 ? step * 1.5 : step * 2;
 }
 
-export function TrafficChart({ bars, label, byHour = false }: { bars: Bar[]; label: string; byHour?: boolean }) {
+/** Bars; before those of `behind`, where they are a part of something, at the same moments. */
+export function TrafficChart({ bars, behind, label, byHour = false }: { bars: Bar[]; behind?: Bar[]; label: string; byHour?: boolean }) {
   const { f, rtl, t } = useI18n();
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);
@@ -26,8 +27,9 @@ export function TrafficChart({ bars, label, byHour = false }: { bars: Bar[]; lab
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  const empty = bars.every((bar) => bar.bytes === 0);
-  const limit = top(bars);
+  const empty = (behind ?? bars).every((bar) => bar.bytes === 0);
+  const limit = top(behind ?? bars);
+  const tallOf = (bytes: number) => Math.max(bytes > 0 ? 2 : 0, (bytes / limit) * (HEIGHT - 16));
   const step = width / Math.max(1, bars.length);
   const gap = step > 8 ? 3 : step > 3 ? 1 : 0;
   const name = (bar: Bar) => (byHour ? f.exact(bar.at) : f.date(bar.at));
@@ -48,12 +50,14 @@ export function TrafficChart({ bars, label, byHour = false }: { bars: Bar[]; lab
         })}
         <line x1="0" x2={width} y1={HEIGHT + 0.5} y2={HEIGHT + 0.5} />
         {bars.map((bar, index) => {
-          const tall = Math.max(bar.bytes > 0 ? 2 : 0, (bar.bytes / limit) * (HEIGHT - 16));
+          const tall = tallOf(bar.bytes);
+          const whole = tallOf(behind?.[index]?.bytes ?? 0);
           const x = place(index * step, step);
           return (
             <g key={bar.at.getTime()}>
               <title>{`${name(bar)}: ${f.bytes(bar.bytes)}`}</title>
               <rect className="hit" x={x} y="0" width={step} height={HEIGHT} />
+              {whole > 0 && <rect className="behind" x={x + gap / 2} y={HEIGHT - whole} width={Math.max(0.5, step - gap)} height={whole} rx={step > 10 ? 2 : 0} />}
               <rect className="bar" x={x + gap / 2} y={HEIGHT - tall} width={Math.max(0.5, step - gap)} height={tall} rx={step > 10 ? 2 : 0} />
             </g>
           );

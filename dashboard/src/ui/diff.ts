@@ -6,6 +6,8 @@ export type Hunk = Part[];
 
 /** Differing lines beyond which all of them count as replaced: the search is quadratic in their number. */
 const MOST = 1_000;
+/** Equal lines that the search passes before it gives up likewise: with many diagonals, it passes the same ones again. */
+const MOST_PASSED = 5_000_000;
 /** Equal lines around a difference. */
 const AROUND = 3;
 
@@ -29,32 +31,44 @@ function middle(a: string[], b: string[]): [Part['kind'], number, number][] {
     ...a.map((_, x): [Part['kind'], number, number] => ['removed', x, 0]),
     ...b.map((_, y): [Part['kind'], number, number] => ['added', a.length, y]),
   ];
+  // Numbers in place of lines, which compare at once however long they are.
+  const numbers = new Map<string, number>();
+  const numbered = (lines: string[]) => lines.map((line) => {
+    const number = numbers.get(line) ?? numbers.size;
+    numbers.set(line, number);
+    return number;
+  });
+  const [as, bs] = [numbered(a), numbered(b)];
   const most = Math.min(a.length + b.length, MOST);
-  let reach = new Map<number, number>([[1, 0]]);
-  const history: Map<number, number>[] = [];
+  // How far each diagonal reaches, by its number plus `most + 1`.
+  const reach = new Int32Array(2 * most + 3);
+  const zero = most + 1;
+  const at = (k: number) => reach[zero + k] ?? 0;
+  /** The diagonals that a step starts from: 0 to `steps` on both sides, and one more. */
+  const history: Int32Array[] = [];
+  let passed = 0;
   for (let steps = 0; steps <= most; steps += 1) {
-    history.push(new Map(reach));
+    history.push(reach.slice(zero - steps - 1, zero + steps + 2));
     for (let k = -steps; k <= steps; k += 2) {
-      const down = k === -steps || (k !== steps && (reach.get(k - 1) ?? -1) < (reach.get(k + 1) ?? -1));
-      let x = down ? (reach.get(k + 1) ?? 0) : (reach.get(k - 1) ?? 0) + 1;
+      let x = k === -steps || (k !== steps && at(k - 1) < at(k + 1)) ? at(k + 1) : at(k - 1) + 1;
       let y = x - k;
-      while (x < a.length && y < b.length && a[x] === b[y]) { x += 1; y += 1; }
-      reach.set(k, x);
+      while (x < as.length && y < bs.length && as[x] === bs[y]) { x += 1; y += 1; passed += 1; }
+      reach[zero + k] = x;
       if (x >= a.length && y >= b.length) return back(history, a.length, b.length);
     }
-    reach = new Map(reach);
+    if (passed > MOST_PASSED) break;
   }
   return replaced();
 }
 
-function back(history: Map<number, number>[], x: number, y: number): [Part['kind'], number, number][] {
+function back(history: Int32Array[], x: number, y: number): [Part['kind'], number, number][] {
   const found: [Part['kind'], number, number][] = [];
   for (let steps = history.length - 1; steps >= 0; steps -= 1) {
-    const reach = history[steps] ?? new Map<number, number>();
+    const at = (k: number) => history[steps]?.[k + steps + 1] ?? 0;
     const k = x - y;
-    const down = k === -steps || (k !== steps && (reach.get(k - 1) ?? -1) < (reach.get(k + 1) ?? -1));
+    const down = k === -steps || (k !== steps && at(k - 1) < at(k + 1));
     const former = down ? k + 1 : k - 1;
-    const fromX = steps === 0 ? 0 : (reach.get(former) ?? 0);
+    const fromX = steps === 0 ? 0 : at(former);
     const fromY = steps === 0 ? 0 : fromX - former;
     while (x > fromX && y > fromY) { x -= 1; y -= 1; found.push(['same', x, y]); }
     if (steps > 0) found.push(down ? ['added', x, y - 1] : ['removed', x - 1, y]);

@@ -3,8 +3,10 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useI18n } from '../i18n/index.tsx';
-import { Button, Choose, Empty } from './basics.tsx';
+import { Button, Choose, Empty, Loaded, type Reading } from './basics.tsx';
 import { Icon } from './icons.tsx';
+import { type KeyHint, useKeyHints } from './keys.ts';
+import { SIZES } from './sizes.ts';
 
 /** What every list has in its URL. */
 export interface ListSearch {
@@ -16,7 +18,6 @@ export interface ListSearch {
 
 /** Rows of a page, where a list does not let its reader choose. */
 export const PAGE_SIZE = 50;
-export const SIZES = [25, 50, 100];
 
 /** The URL of a list: what it says, and how to change it. A change begins at the first page, unless it names one. */
 export function useListSearch<T extends ListSearch = ListSearch>() {
@@ -43,8 +44,13 @@ export function ListHead({ title, total, children }: { title: string; total?: nu
   );
 }
 
+const SEARCH_KEYS: KeyHint[] = [['/', 'keys.search']];
+/** Of every table, see `src/shell/rowKeys.ts`. */
+const ROW_KEYS: KeyHint[] = [['j k ↓ ↑', 'keys.rows'], ['Enter', 'keys.open']];
+
 /** A search field whose text is sent when typing pauses. Back and Forward change it, but never while it is typed in. */
 export function SearchField({ label, value, onChange }: { label: string; value: string; onChange: (value: string) => void }) {
+  useKeyHints(SEARCH_KEYS);
   const [typed, setTyped] = useState(value);
   const sent = useRef(value);
   useEffect(() => {
@@ -72,6 +78,7 @@ export function SearchField({ label, value, onChange }: { label: string; value: 
 /** The line above a list: its search, and what else narrows it. */
 export function ListTools({ label, children }: { label: string; children?: ReactNode }) {
   const { search, change } = useListSearch();
+  useKeyHints(ROW_KEYS);
   return (
     <div className="tools">
       <SearchField label={label} value={search.q ?? ''} onChange={(q) => change({ q: q === '' ? undefined : q })} />
@@ -84,6 +91,52 @@ export function NoMatch() {
   const { t } = useI18n();
   const { change } = useListSearch();
   return <div className="tablebox"><Empty title={t('list.no_match')} action={<Button onClick={() => change({ q: undefined })}>{t('filters.clear')}</Button>} /></div>;
+}
+
+/** A column of a list. */
+export interface Column<T> {
+  title: string;
+  cell: (item: T) => ReactNode;
+  /** At the inline end, as numbers are. */
+  end?: boolean;
+  /** The title is only for screen readers. */
+  untitled?: boolean;
+  /** Classes that place the cell where a phone shows rows as cards. */
+  place?: string;
+}
+
+/** A page of a list as a table: with what is said when nothing is stored, or nothing matches, and the way to other pages. */
+export function ListTable<T extends { id: number }>(props: {
+  of: Reading<{ items: T[]; page: number; pages: number }>;
+  caption: string;
+  columns: Column<T>[];
+  /** `cards`: rows are cards on a phone; `acts`: with a menu in the last column. */
+  look?: 'cards' | 'cards acts';
+  empty?: ReactNode;
+}) {
+  const { search, onPage } = useListSearch();
+  return (
+    <Loaded of={props.of}>
+      {({ items, page, pages }) => items.length === 0 ? (search.q || props.empty === undefined ? <NoMatch /> : <div className="tablebox">{props.empty}</div>) : (
+        <>
+          <div className={`tablebox ${props.look ?? ''}`}>
+            <table className="list">
+              <caption className="hidden">{props.caption}</caption>
+              <thead>
+                <tr>{props.columns.map(({ title, end, untitled }) => <th key={title} scope="col" className={end ? 'end' : undefined}>{untitled ? <span className="hidden">{title}</span> : title}</th>)}</tr>
+              </thead>
+              <tbody>
+                {items.map((item) => (
+                  <tr key={item.id}>{props.columns.map(({ title, cell, end, place }) => <td key={title} className={[end ? 'end' : '', place ?? ''].join(' ').trim() || undefined}>{cell(item)}</td>)}</tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+          {pages > 1 && <Pages page={page} pages={pages} onPage={onPage} />}
+        </>
+      )}
+    </Loaded>
+  );
 }
 
 export function Pages({ page, pages, size, onPage, onSize }: { page: number; pages: number; size?: number; onPage: (page: number) => void; onSize?: (size: number) => void }) {

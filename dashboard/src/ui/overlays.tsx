@@ -1,20 +1,31 @@
 // What floats: drawers, confirmations, menus, toasts. Focus, Escape and hiding of the rest come from react-aria.
 
-import { type ReactNode, createContext, useCallback, useContext, useId, useMemo, useRef, useState } from 'react';
-import { Button as AriaButton } from 'react-aria-components/Button';
+import { type ReactNode, createContext, useCallback, useContext, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { Dialog } from 'react-aria-components/Dialog';
-import { Menu, MenuItem, MenuTrigger } from 'react-aria-components/Menu';
+import { Menu, MenuItem } from 'react-aria-components/Menu';
 import { Modal, ModalOverlay } from 'react-aria-components/Modal';
 import { Popover } from 'react-aria-components/Popover';
 import { Separator } from 'react-aria-components/Separator';
+import { type Right, mayNow } from '../api/rights.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { Button, Problem } from './basics.tsx';
 import { Icon, type IconName } from './icons.tsx';
 import { useSubmit } from './submit.ts';
 
+/** When what had the focus is gone with the drawer or dialog, such as a deleted row, the keyboard goes on in the screen. */
+function useFocusBack(): void {
+  useEffect(() => () => {
+    setTimeout(() => {
+      const { activeElement } = document;
+      if (activeElement === null || activeElement === document.body) document.getElementById('main')?.focus({ preventScroll: true });
+    }, 100);
+  }, []);
+}
+
 /** A sheet at the inline end, for looking and editing. */
 export function Drawer(props: { title: ReactNode; name: string; wide?: boolean; onClose: () => void; children: ReactNode }) {
   const { t } = useI18n();
+  useFocusBack();
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(open) => { if (!open) props.onClose(); }} className="veil">
       <Modal className={props.wide ? 'drawer wide' : 'drawer'}>
@@ -75,6 +86,7 @@ export function Confirm({ question, onClose }: { question: Question; onClose: ()
   const { say } = useOverlays();
   const { busy, error, run } = useSubmit();
   const id = useId();
+  useFocusBack();
   const act = async () => {
     if (!(await run(question.run))) return;
     onClose();
@@ -103,25 +115,37 @@ export function Confirm({ question, onClose }: { question: Question; onClose: ()
 
 export interface Action { id: string; label: string; icon?: IconName; bad?: boolean; run: () => void }
 
-/** A menu of actions behind one button; `null` draws a line. */
-export function ActionMenu({ label, actions, children }: { label: string; actions: (Action | null)[]; children?: ReactNode }) {
+/** A menu of actions behind one button; `null` draws a line. Until it is opened it is only the button: lists have many. One that
+ *  `needs` a right is shown only with it. */
+export function ActionMenu({ needs, ...menu }: MenuProps & { needs?: Right }) {
+  return needs === undefined || mayNow(needs) ? <PlainMenu {...menu} /> : null;
+}
+
+interface MenuProps { label: string; actions: (Action | null)[] | (() => (Action | null)[]); children?: ReactNode }
+
+function PlainMenu({ label, actions, children }: MenuProps) {
+  const [open, setOpen] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
   return (
-    <MenuTrigger>
-      <AriaButton className={`button ${children === undefined ? 'quiet square' : ''}`} aria-label={children === undefined ? label : undefined}>
+    <>
+      <button ref={button} type="button" className={`button ${children === undefined ? 'quiet square' : ''}`} aria-label={children === undefined ? label : undefined} aria-haspopup="menu" aria-expanded={open}
+        onClick={() => setOpen(true)} onKeyDown={(event) => { if (event.key === 'ArrowDown') { event.preventDefault(); event.stopPropagation(); setOpen(true); } }}>
         {children ?? <Icon name="more" />}
-      </AriaButton>
-      <Popover className="popover" placement="bottom end">
-        <Menu className="menu" aria-label={label}>
-          {actions.map((action, index) =>
-            action === null ? <Separator key={index} /> : (
-              <MenuItem key={action.id} id={action.id} textValue={action.label} className={action.bad ? 'bad' : ''} onAction={action.run}>
-                {action.icon && <Icon name={action.icon} />}
-                {action.label}
-              </MenuItem>
-            ),
-          )}
-        </Menu>
-      </Popover>
-    </MenuTrigger>
+      </button>
+      {open && (
+        <Popover triggerRef={button} isOpen onOpenChange={setOpen} aria-label={label} className="popover" placement="bottom end">
+          <Menu className="menu" aria-label={label} autoFocus="first" onClose={() => setOpen(false)}>
+            {(typeof actions === 'function' ? actions() : actions).map((action, index) =>
+              action === null ? <Separator key={index} /> : (
+                <MenuItem key={action.id} id={action.id} textValue={action.label} className={action.bad ? 'bad' : ''} onAction={action.run}>
+                  {action.icon && <Icon name={action.icon} />}
+                  {action.label}
+                </MenuItem>
+              ),
+            )}
+          </Menu>
+        </Popover>
+      )}
+    </>
   );
 }

@@ -1,6 +1,6 @@
 // Sending a form: one at a time, with its error and the texts of refused fields.
 
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { ApiError } from '../api/errors.ts';
 
 export interface Submit {
@@ -8,14 +8,17 @@ export interface Submit {
   error: unknown;
   /** Texts of refused fields by name. */
   refused: Record<string, string>;
-  /** Runs the work; false if it failed. */
+  /** Runs the work; false if it failed, or if other work runs already. */
   run: (work: () => Promise<unknown>) => Promise<boolean>;
 }
 
 export function useSubmit(): Submit {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  const running = useRef(false);
   const run = async (work: () => Promise<unknown>) => {
+    if (running.current) return false;
+    running.current = true;
     setBusy(true);
     setError(null);
     try {
@@ -25,6 +28,7 @@ export function useSubmit(): Submit {
       setError(caught);
       return false;
     } finally {
+      running.current = false;
       setBusy(false);
     }
   };

@@ -1,6 +1,7 @@
 // Nodes and the cluster: live log, configuration refused and applied, reasons with advice, runs, notifications.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import test, { after, before } from 'node:test';
 import { open, quit, settled, startPanel, until } from './panel.mjs';
 
@@ -178,7 +179,15 @@ test('how to join: one command with the panel’s certificate', async () => {
   await view.go('/nodes?drawer=new');
   const { certificate } = await panel.call('GET', 'nodes/settings');
   await page.getByRole('dialog').locator('pre').waitFor();
-  assert.equal(await page.getByRole('dialog').locator('pre').textContent(), `cat > client.pem <<'END'\n${certificate.trimEnd()}\nEND`);
+  const command = await page.getByRole('dialog').locator('pre').textContent();
+  assert.ok(command.includes(`client.pem <<'END' &&\n${certificate.trimEnd()}\nEND\n`), command);
+  assert.match(command, /docker run -d .* --network host /);
+  assert.ok(command.includes('SERVICE_PORT=53042 ') && command.includes('SSL_CLIENT_CERT_FILE='), command);
+  // A shell takes it: every quote and brace is closed.
+  assert.equal(spawnSync('bash', ['-n'], { input: command }).status, 0);
+  await page.getByLabel('Port').fill('62050');
+  await page.getByText('Every panel must reach port 62050').waitFor();
+  assert.ok((await page.getByRole('dialog').locator('pre').textContent()).includes('SERVICE_PORT=62050 '));
   await page.getByLabel('Connection').selectOption('grpcio');
   await page.getByRole('dialog').locator('pre').waitFor({ state: 'detached' });
   await view.close();

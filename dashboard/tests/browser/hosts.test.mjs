@@ -267,6 +267,31 @@ test('lists and choices go on beyond one hundred entries', async () => {
   await view.close();
 });
 
+test('a host beyond those that are loaded at once is found by its name and by its inbound', async () => {
+  const { items: [inbound] } = await panel.call('GET', 'inbounds');
+  const host = await panel.call('POST', `inbounds/${inbound.id}/hosts`, { remark: 'the 2,400th', address: 'far.example' });
+  const view = await open(panel, { token: await panel.token() });
+  const { page } = view;
+  // As with 2,500 hosts of which it is not among the first.
+  await page.route(/\/api\/inbounds\/hosts\?/, async (route) => {
+    if (new URL(route.request().url()).searchParams.get('search')) return route.continue();
+    const response = await route.fetch();
+    const list = await response.json();
+    await route.fulfill({ response, json: { ...list, items: list.items.filter(({ id }) => id !== host.id), total: 2_500, pages: 1 } });
+  });
+  await view.go('/hosts');
+  await page.getByText('search finds them by name or address').waitFor();
+  const link = page.getByRole('button', { name: 'the 2,400th', exact: true });
+  assert.equal(await link.count(), 0);
+  await page.getByRole('searchbox').fill('2,400TH');
+  await link.waitFor();
+  await view.go(`/hosts?inbound=${inbound.id}`);
+  await link.waitFor();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await view.close();
+  await panel.call('DELETE', `inbounds/hosts/${host.id}`);
+});
+
 test('a reseller without the right to change users sees no buttons for it', async () => {
   await panel.call('POST', 'admins', { username: 'lena', password: 'lenapass', is_sudo: false, enabled: true, modify_users_access: false, all_services_access: true, service_ids: [], subscription_url_prefix: '' });
   const token = await panel.token('lena', 'lenapass');

@@ -131,8 +131,8 @@ export async function quit() {
 }
 
 /** A page that records what must not happen: errors in the console, requests elsewhere, tokens in URLs. */
-export async function open(panel, { token, language = 'en', theme = 'light', width = 1280, height = 800, expected = [] } = {}) {
-  const context = await (await launch()).newContext({ viewport: { width, height }, colorScheme: theme, locale: 'en' });
+export async function open(panel, { token, language = 'en', theme = 'light', contrast = 'no-preference', forcedColors = 'none', width = 1280, height = 800, expected = [] } = {}) {
+  const context = await (await launch()).newContext({ viewport: { width, height }, colorScheme: theme, contrast, forcedColors, locale: 'en' });
   await context.addInitScript(([held, lang]) => {
     if (location.protocol === 'about:') return;
     if (held !== null && sessionStorage.getItem('test.began') === null) localStorage.setItem('sarban.token', held);
@@ -167,11 +167,14 @@ export async function open(panel, { token, language = 'en', theme = 'light', wid
   };
 }
 
-/** Violations of accessibility rules, as text. */
-export async function violations(page) {
+/** Violations of accessibility rules, as text; of all rules unless some are named. */
+export async function violations(page, rules) {
+  // What fades in has little contrast until it is there.
+  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState !== 'running' || one.effect?.getComputedTiming().endTime === Infinity));
   // Outside of the page's policy, like a debugger.
-  await page.evaluate(axe);
-  const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  if (await page.evaluate(() => globalThis.axe === undefined)) await page.evaluate(axe);
+  const runOnly = rules ?? ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const { violations: found } = await page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly }), runOnly);
   return found.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(' ')} — ${node.failureSummary?.split('\n').slice(1, 2).join('').trim()}`));
 }
 

@@ -1,13 +1,10 @@
 // Announced changes: read from the stream as it arrives, and applied to what they concern.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { transformWithOxc } from 'vite';
+import { load } from './module.mjs';
 
-const source = readFileSync(new URL('../../src/api/announcements.ts', import.meta.url), 'utf8');
-const { code } = await transformWithOxc(source, 'announcements.ts');
-const { concerns, parse } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+const { concerns, parse } = await load('api/announcements.ts');
 
 test('events are read whole, however the stream is cut', () => {
   const text = 'id: a-1\nevent: ready\ndata: {"resumed":true}\n\n:\n\nid: a-2\nevent: changed\ndata: [1]\n\n';
@@ -33,5 +30,8 @@ test('a change concerns what may show it', () => {
   assert.ok(!concerns({ kind: 'hosts', id: 1 }, ['users', 'list', {}], {}));
   assert.ok(!concerns({ kind: 'usage', id: null }, ['users', 'explanation', 'ann', {}], {}));
   assert.ok(concerns({ kind: 'users', id: null }, ['users', 'one', 'ben'], { id: 2 }));
+  assert.ok(concerns(ann, ['notifications', {}], {}));
+  for (const key of [['nodes', 1, 'stats'], ['inbounds', 'list', {}], ['hosts', 'all'], ['services', 'all']]) assert.ok(concerns({ kind: 'nodes', id: null }, key, {}), key.join(' '));
+  assert.ok(concerns({ kind: 'leader_requests', id: null }, ['cluster', 'runs', {}], {}));
   assert.ok(concerns({ kind: 'of a newer panel', id: null }, ['nodes'], {}));
 });

@@ -1,13 +1,10 @@
 // What a form sends: what its user changed and no more.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { transformWithOxc } from 'vite';
+import { load } from './module.mjs';
 
-const source = readFileSync(new URL('../../src/api/changes.ts', import.meta.url), 'utf8');
-const { code } = await transformWithOxc(source, 'changes.ts');
-const { changedIds, changes, isOvertaken, valueChanges } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+const { changedIds, changes, isOvertaken, valueChanges } = await load('api/changes.ts');
 
 test('only what differs from the beginning is sent', () => {
   const began = { name: 'a', enabled: true, ids: [1, 2] };

@@ -1,9 +1,12 @@
 // Log lines, JSON as engines read it, differences, days of a time zone, advice about nodes.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
-import { load } from './load.mjs';
+import { load } from './module.mjs';
 
 const { LineBuffer, MOST_LINES, clean, isAtLeast, levelOf } = await load('screens/nodes/lines.ts');
 const { faultOfJson } = await load('editor/json.ts');
@@ -11,6 +14,7 @@ const { withLines } = await load('screens/nodes/lineEnds.ts');
 const { difference, hunks } = await load('ui/diff.ts');
 const { days, startOf } = await load('ui/series.ts');
 const { ADVICE, adviceFor } = await load('screens/nodes/advice.ts');
+const { joinCommand } = await load('screens/nodes/join.ts');
 
 test('a log holds its latest lines and no more', () => {
   const buffer = new LineBuffer();
@@ -58,6 +62,24 @@ test('JSON may have what engines accept, and a fault has its place', () => {
   for (const [text, at] of [['', 0], ['{', 1], ['{"a" 1}', 5], ['{"a": 1 "b": 2}', 8], ['[1,,2]', 3], ['{]', 1], ['[01]', 1], ['{} {}', 3], ['{"a": tru}', 6], ['"open', 0], ['{,}', 1], ['["a\nb"]', 1]])
     assert.equal(faultOfJson(text), at, text);
   assert.equal(faultOfJson('['.repeat(200_000) + ']'.repeat(200_000)), null, 'depth is no limit');
+});
+
+test('the difference of two large texts is found in bounded time, whatever they are', () => {
+  const lines = (count, line) => Array.from({ length: count }, (_, at) => line(at)).join('\n');
+  const pairs = {
+    'nothing in common': [lines(50_000, (at) => `a${at}`), lines(50_000, (at) => `b${at}`)],
+    'few lines over and over': [lines(50_000, (at) => ['{', '}', '  "x"'][at % 3]), lines(50_000, (at) => ['}', '{', '  "x"', '{'][at % 4])],
+    'every hundredth line': [lines(50_000, (at) => `l${at}`), lines(50_000, (at) => (at % 100 === 0 ? `n${at}` : `l${at}`))],
+    'lines as long as they get': [lines(200, (at) => 'x'.repeat(5_000) + at), lines(200, (at) => 'x'.repeat(5_000) + (at % 2))],
+  };
+  for (const [name, [before, after]] of Object.entries(pairs)) {
+    const began = performance.now();
+    const parts = difference(before, after);
+    const took = performance.now() - began;
+    assert.equal(parts.filter(({ kind }) => kind !== 'added').map(({ text }) => text).join('\n'), before, name);
+    assert.equal(parts.filter(({ kind }) => kind !== 'removed').map(({ text }) => text).join('\n'), after, name);
+    assert.ok(took < 2_000, `${name}: ${Math.round(took)} ms`);
+  }
 });
 
 test('a difference has removed and added lines, and gives both texts back', () => {
@@ -117,4 +139,25 @@ test('advice about a node is for a reason that the panel gives', () => {
 
 test('a configuration with other line ends is the same one in the editor', () => {
   assert.deepEqual(withLines({ config: '{\r\n  "a": 1\r}\n', format: 1 }), { config: '{\n  "a": 1\n}\n', format: 1 });
+});
+
+test('the command that joins a server writes the certificate, keeps a configuration, and starts the node on its port', () => {
+  const home = mkdtempSync(join(tmpdir(), 'sarban-join.'));
+  try {
+    // The real paths are for root; `docker` notes how it was called.
+    const command = joinCommand('-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n', 62050).replaceAll('/var/lib/marznode', `${home}/node`);
+    const run = () => spawnSync('bash', ['-c', `docker() { printf '%s\\n' "$@" > ${home}/called; }\n${command}`], { encoding: 'utf8' });
+    assert.deepEqual([run().status, run().stderr], [0, '']);
+    assert.equal(readFileSync(`${home}/node/client.pem`, 'utf8'), '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n');
+    assert.deepEqual(JSON.parse(readFileSync(`${home}/node/xray_config.json`, 'utf8')).inbounds, []);
+    const called = readFileSync(`${home}/called`, 'utf8').split('\n');
+    assert.ok(called.includes('SERVICE_PORT=62050') && called.includes('INSECURE=False'), called.join(' '));
+    assert.ok(called.includes(`SSL_CLIENT_CERT_FILE=${home}/node/client.pem`), called.join(' '));
+    assert.equal(called.at(-2), 'dawsh/marznode:latest');
+    writeFileSync(`${home}/node/xray_config.json`, 'mine');
+    run();
+    assert.equal(readFileSync(`${home}/node/xray_config.json`, 'utf8'), 'mine');
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });

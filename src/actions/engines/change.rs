@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::edit_lock::EditLock;
 use super::error::EngineError;
 use super::last_good;
 use super::refusal::{Former, Refusal};
+use crate::domain::audit::Entry;
 use crate::domain::change::{Changed, Unchanged};
 use crate::foundation::with_sources;
 use crate::nodes::connection::NodeConnection;
@@ -24,6 +26,8 @@ const RECONNECT: (Duration, Duration) = (Duration::from_secs(20), Duration::from
 
 /// A change in progress.
 pub(super) struct Change {
+    /// Its action in the audit log.
+    pub action: &'static str,
     pub lock: EditLock,
     pub engine: String,
     pub connection: NodeConnection,
@@ -44,9 +48,9 @@ impl Change {
         }
         let ended = if result.as_ref().is_err_and(EngineError::leaves_open) {
             // The node may have either configuration: the leader sees to it.
-            self.resync().await
+            self.resync(&new).await
         } else {
-            self.end(result.is_ok().then_some(&new)).await
+            self.end(&new, result.is_ok()).await
         };
         match ended {
             Ok(true) => result,
@@ -148,9 +152,9 @@ impl Change {
 
     /// Ends the change in one transaction: a process that dies before it leaves the change to the leader. False: another
     /// panel has ended the change, or begun one of its own.
-    async fn end(&self, runs_with: Option<&BackendConfig>) -> Result<bool, StoreError> {
+    async fn end(&self, new: &BackendConfig, runs: bool) -> Result<bool, StoreError> {
         let (panel, node, engine) = (&self.lock.panel, self.lock.node, &self.engine);
-        let runs_with = runs_with.map(|it| (it.configuration.as_str(), it.config_format));
+        let runs_with = runs.then_some((new.configuration.as_str(), new.config_format));
         let now = panel.clock.now();
         let end = panel.transaction("end engine change", async |tx| -> Result<_, StoreError> {
             // A node that was deleted meanwhile has no lock and needs no sync.
@@ -158,20 +162,32 @@ impl Change {
                 return Ok((true, None));
             }
             if !self.lock.hold(tx).await? {
-                return Ok((false, Some(Changed::Nodes.row(node.0))));
+                let entry = self.entry("overtaken", new);
+                return Ok((false, Some(panel.record(tx, Changed::Nodes.row(node.0), &entry).await?)));
             }
             engine_changes::end(tx, node, engine, runs_with, now).await?;
-            Ok((true, Some(Changed::Nodes.row(node.0))))
+            let entry = self.entry(if runs { "runs" } else { "failed" }, new);
+            Ok((true, Some(panel.record(tx, Changed::Nodes.row(node.0), &entry).await?)))
         });
         end.await
     }
 
-    async fn resync(&self) -> Result<bool, StoreError> {
+    async fn resync(&self, new: &BackendConfig) -> Result<bool, StoreError> {
         let resync =
             self.lock.panel.transaction("sync node after an engine change", async |tx| -> Result<_, StoreError> {
-                let exists = request_sync(tx, self.lock.node).await?;
-                Ok((true, exists.then(|| Changed::Nodes.row(self.lock.node.0))))
+                if !request_sync(tx, self.lock.node).await? {
+                    return Ok((true, None));
+                }
+                let (panel, node) = (&self.lock.panel, self.lock.node);
+                let entry = self.entry("unknown", new);
+                Ok((true, Some(panel.record(tx, Changed::Nodes.row(node.0), &entry).await?)))
             });
         resync.await
+    }
+
+    /// The entry of the change, with what became of it. The configuration has secrets, so only its size is in it.
+    fn entry(&self, result: &'static str, new: &BackendConfig) -> Entry {
+        Entry::of(self.action, self.lock.node.0, self.engine.clone())
+            .with(json!({"result": result, "bytes": new.configuration.len()}))
     }
 }

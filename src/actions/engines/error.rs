@@ -25,6 +25,9 @@ pub enum EngineError {
     /// The node did not finish in the time that an admin waits.
     #[error("no answer to RestartBackend within {} s; the node may still be restarting the engine", REQUEST_WAIT.as_secs())]
     StillRestarting,
+    /// The node returns an empty text in place of the engine's configuration.
+    #[error("the engine has no configuration on the node: apply one, or restore the last one with which it ran")]
+    NoConfiguration,
     /// The panel stores no configuration of this engine.
     #[error("no configuration of this engine is stored")]
     NoneStored,

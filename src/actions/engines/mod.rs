@@ -54,8 +54,26 @@ pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: Engin
     let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
     let lock = EditLock::take(panel, node).await?;
     let new = BackendConfig { configuration: new.text, config_format: new.format.number() };
+    watch(Change { action: "engine.configure", lock, engine, connection }, new).await
+}
+
+/// Restarts an engine with the configuration that it has, and watches whether it runs; one that has stopped is started. The
+/// node protocol knows no other way to start an engine, and none to stop one.
+pub async fn restart(panel: &Panel, node: NodeId, engine: String) -> Result<(), EngineError> {
+    let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
+    let lock = EditLock::take(panel, node).await?;
+    // Read under the lock: another admin's change may just have ended.
+    let own = connection.backend_config(engine.clone()).await?;
+    if own.configuration.trim().is_empty() {
+        return Err(EngineError::NoConfiguration);
+    }
+    watch(Change { action: "engine.restart", lock, engine, connection }, own).await
+}
+
+/// Waits for the result of a change, which goes on when the request is aborted or its wait is over.
+async fn watch(change: Change, new: BackendConfig) -> Result<(), EngineError> {
     let (called, is_called) = oneshot::channel::<()>();
-    let changing = tokio::spawn(Change { lock, engine, connection }.run(new, called));
+    let changing = tokio::spawn(change.run(new, called));
     if timeout(REQUEST_WAIT, is_called).await.is_err() {
         return Err(EngineError::StillRestarting);
     }

@@ -1,25 +1,29 @@
 //! Changes of many users, in several transactions, so that other writers need not wait long.
 
 use super::UserError;
+use crate::actions::quotas::guard::{Guard, OfAll};
 use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
+use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
-use crate::domain::ids::{AdminId, UserId};
+use crate::domain::ids::UserId;
 use crate::domain::moment::SECOND;
+use crate::domain::scope::{Action, Resource};
+use crate::store::access::quotas::disabled;
 use crate::store::users::{bulk, changes};
 use crate::store::{Engine, IdList, StoreError};
 
 /// Users per transaction: well below 250 ms on SQLite.
 const CHUNK: i64 = 1_000;
 
-/// Deletes the admin's own users (for a sudo admin, all users) whose fixed expiry date passed at least that many seconds
+/// Deletes the admin's own users (with the right to all, all users) whose fixed expiry date passed at least that many seconds
 /// ago. Returns their number.
 pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -> Result<usize, UserError> {
     if !admin.may_modify_users() {
         return Err(UserError::Forbidden);
     }
     let cutoff = panel.clock.now().plus(passed_seconds.saturating_mul(SECOND).saturating_neg());
-    let owner = (!admin.is_sudo).then_some(admin.id);
+    let owner = admin.only_own(Resource::Users, Action::Write);
     let mut removed = 0;
     loop {
         let chunk = panel
@@ -31,7 +35,9 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
                 bulk::remove(tx, IdList::new(users.iter().map(|user| user.id))).await?;
                 let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
                 changes::mark(tx, known, panel.clock.now()).await?;
-                Ok((users.len(), Some(Changed::Users.any().of(owner))))
+                let filter = format!("expired before {}", cutoff.utc_iso());
+                let entry = Entry::of_many("user.delete", filter, users.len() as i64);
+                Ok((users.len(), Some(panel.record(tx, Changed::Users.any().of(owner), &entry).await?)))
             })
             .await?;
         if chunk == 0 {
@@ -46,11 +52,11 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
 /// Resets the used traffic of all the admin's own users to zero. Users that had only reached their data limit are
 /// activated again.
 pub async fn reset_own(panel: &Panel, admin: &Admin) -> Result<(), UserError> {
-    Ok(on_owned(panel, admin.id, Change::ResetTraffic).await?)
+    on_owned(panel, admin, Change::ResetTraffic).await
 }
 
 /// Enables or disables all users of an admin.
-pub async fn set_enabled(panel: &Panel, owner: AdminId, enabled: bool) -> Result<(), StoreError> {
+pub async fn set_enabled(panel: &Panel, owner: &Admin, enabled: bool) -> Result<(), UserError> {
     on_owned(panel, owner, if enabled { Change::Enable } else { Change::Disable }).await
 }
 
@@ -63,26 +69,47 @@ enum Change {
 }
 
 /// Goes through an admin's users by id, a transaction per chunk. After an error, a repetition finishes the work.
-async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), StoreError> {
-    let only = match change {
-        Change::ResetTraffic => None,
-        Change::Enable => Some(false),
-        Change::Disable => Some(true),
+async fn on_owned(panel: &Panel, owner: &Admin, change: Change) -> Result<(), UserError> {
+    let action = match change {
+        Change::ResetTraffic => "user.reset",
+        Change::Enable => "user.enable",
+        Change::Disable => "user.disable",
     };
     let mut after = UserId(0);
     loop {
         let last = panel
-            .transaction("change users of admin", async |tx| -> Result<_, StoreError> {
-                let users = bulk::lock_owned(tx, owner, only, after, CHUNK).await?;
-                let Some(last) = users.as_slice().last().copied() else { return Ok((None, None)) };
+            .transaction("change users of admin", async |tx| -> Result<_, UserError> {
                 let now = panel.clock.now();
+                match change {
+                    Change::ResetTraffic => {
+                        Guard::of_admin(tx, owner.id).await?.check_own(tx, OfAll::Reset, now).await?;
+                    }
+                    Change::Enable => Guard::of_admin(tx, owner.id).await?.check_own(tx, OfAll::Enabled, now).await?,
+                    // The task that enables users again locks the quota first, too.
+                    Change::Disable => drop(Guard::of_admin(tx, owner.id).await?),
+                }
+                let users = match change {
+                    Change::ResetTraffic => bulk::lock_owned(tx, owner.id, None, after, CHUNK).await?,
+                    Change::Enable => bulk::lock_owned(tx, owner.id, Some(false), after, CHUNK).await?,
+                    Change::Disable => disabled::lock_to_disable(tx, owner.id, after, CHUNK).await?,
+                };
+                let Some(last) = users.as_slice().last().copied() else { return Ok((None, None)) };
+                let count = users.as_slice().len() as i64;
                 let differ = match change {
                     Change::ResetTraffic => bulk::reset_traffic(tx, users, now).await?,
-                    Change::Enable => bulk::enable(tx, users, now).await?,
-                    Change::Disable => bulk::disable(tx, users).await?,
+                    Change::Enable => {
+                        disabled::forget(tx, &users).await?;
+                        bulk::enable(tx, users, now).await?
+                    }
+                    Change::Disable => {
+                        // By hand from now on, whatever a quota did.
+                        disabled::forget(tx, &users).await?;
+                        bulk::disable(tx, users).await?
+                    }
                 };
                 changes::mark(tx, differ, now).await?;
-                Ok((Some(last), Some(Changed::Users.any().of(Some(owner)))))
+                let entry = Entry::of_many(action, format!("owner {}", owner.username), count);
+                Ok((Some(last), Some(panel.record(tx, Changed::Users.any().of(Some(owner.id)), &entry).await?)))
             })
             .await?;
         let Some(last) = last else { return Ok(()) };
@@ -91,7 +118,8 @@ async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), S
     }
 }
 
-async fn pause(panel: &Panel) {
+/// On SQLite, lets other writers go first between two parts of a long change.
+pub(super) async fn pause(panel: &Panel) {
     if panel.db.engine() == Engine::Sqlite {
         tokio::time::sleep(PAUSE).await;
     }

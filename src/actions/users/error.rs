@@ -1,5 +1,6 @@
 //! Errors of use cases on users.
 
+use crate::actions::quotas::guard::QuotaError;
 use crate::store::{Fault, StoreError, Transient};
 
 /// Why a user was not read or changed.
@@ -29,6 +30,15 @@ pub enum UserError {
     /// No such admin.
     #[error("there is no admin of that name")]
     NoSuchAdmin,
+    /// No such service.
+    #[error("there is no service of that id")]
+    NoSuchService,
+    /// A request with this idempotency key asked for something else.
+    #[error("the idempotency key was used for another change")]
+    OtherRequest,
+    /// The quota of the owner has no room.
+    #[error(transparent)]
+    Quota(QuotaError),
     /// The database failed.
     #[error("the database failed")]
     Store(#[source] StoreError),
@@ -45,8 +55,21 @@ impl UserError {
     }
 }
 
+impl From<QuotaError> for UserError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Store(error) => Self::Store(error),
+            error => Self::Quota(error),
+        }
+    }
+}
+
 impl Transient for UserError {
     fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_transient())
+        match self {
+            Self::Quota(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            _ => false,
+        }
     }
 }

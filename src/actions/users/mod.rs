@@ -1,26 +1,34 @@
 //! Changes of one user. Each is one transaction: lock, decide in `domain`, write, mark for the nodes.
 
 pub mod bulk;
+pub mod bulk_change;
 mod create;
+pub mod diagnosis;
 mod error;
 mod list;
 pub mod totals;
 
 pub use create::create;
 pub use error::UserError;
-pub use list::{list, page};
+pub use list::{list, owner_filter, page};
 
 use std::borrow::Borrow;
 
 use crate::actions::Panel;
+use crate::actions::audit::Recorded;
 use crate::actions::notifications::ByAdmin;
+use crate::actions::quotas::guard::Guard;
 use crate::domain::admin::Admin;
-use crate::domain::change::{self, Changed};
+use crate::domain::audit::Entry;
+use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::domain::notification::Event;
+use crate::domain::rights::Extent;
+use crate::domain::scope::{Action, Resource};
 use crate::domain::user::User;
 use crate::domain::user::edit::UserEdit;
+use crate::store::access::quotas::disabled;
 use crate::store::users::changes;
 use crate::store::{IdList, StoreError, Tx, users};
 
@@ -32,9 +40,11 @@ pub async fn get(panel: &Panel, admin: &Admin, username: &str) -> Result<User, U
 /// Changes the fields that `edit` has. Unknown services, and services that the admin may not assign, are left out.
 pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit) -> Result<User, UserError> {
     let wanted = edit.service_ids.as_ref().map(|wanted| grantable(admin, wanted));
-    let change = Change { panel, admin, username, event: Some(Event::Updated) };
+    let right = Action::Write;
+    let change = Change { panel, admin, username, right, action: "user.update", event: Some(Event::Updated) };
     panel
         .transaction("modify user", async |tx| -> Result<_, UserError> {
+            let guard = Guard::of_user(tx, username).await?;
             let service_ids = match &wanted {
                 Some(wanted) => Some(users::lock_services(tx, wanted).await?),
                 None => None,
@@ -44,14 +54,14 @@ pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit
                 user.edit(edit, now);
                 Ok(())
             };
-            change.apply(tx, decide).await
+            change.apply(tx, Some(&guard), decide).await
         })
         .await
 }
 
 /// Enables the user.
 pub async fn enable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, Event::Enabled, |user, now| {
+    change_guarded(panel, admin, username, ("user.enable", Event::Enabled), Action::Write, |user, now| {
         if user.enable(now) { Ok(()) } else { Err(UserError::AlreadyEnabled) }
     })
     .await
@@ -59,7 +69,7 @@ pub async fn enable(panel: &Panel, admin: &Admin, username: &str) -> Result<User
 
 /// Disables the user.
 pub async fn disable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, Event::Disabled, |user, _| {
+    change_alone(panel, admin, username, ("user.disable", Event::Disabled), Action::Write, |user, _| {
         if user.disable() { Ok(()) } else { Err(UserError::AlreadyDisabled) }
     })
     .await
@@ -67,7 +77,7 @@ pub async fn disable(panel: &Panel, admin: &Admin, username: &str) -> Result<Use
 
 /// Resets the user's used traffic to zero.
 pub async fn reset_traffic(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, Event::UsageReset, |user, now| {
+    change_guarded(panel, admin, username, ("user.reset", Event::UsageReset), Action::Reset, |user, now| {
         user.reset_traffic(now);
         Ok(())
     })
@@ -76,7 +86,7 @@ pub async fn reset_traffic(panel: &Panel, admin: &Admin, username: &str) -> Resu
 
 /// Gives the user a new key: all links and credentials change.
 pub async fn revoke_subscription(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, Event::SubscriptionRevoked, |user, now| {
+    change_alone(panel, admin, username, ("user.revoke", Event::SubscriptionRevoked), Action::Write, |user, now| {
         user.revoke(random_key(), now);
         Ok(())
     })
@@ -85,24 +95,26 @@ pub async fn revoke_subscription(panel: &Panel, admin: &Admin, username: &str) -
 
 /// Deletes the user; the name is free again.
 pub async fn remove(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, Event::Deleted, |user, _| {
+    change_alone(panel, admin, username, ("user.delete", Event::Deleted), Action::Write, |user, _| {
         user.remove();
         Ok(())
     })
     .await
 }
 
-/// Gives the user to another admin. Only for sudo admins, which the caller has checked.
+/// Gives the user to another admin. Only for admins who may change all users, which the caller has checked.
 pub async fn set_owner(panel: &Panel, admin: &Admin, username: &str, owner: &str) -> Result<User, UserError> {
-    let change = Change { panel, admin, username, event: None };
+    let right = Action::Write;
+    let change = Change { panel, admin, username, right, action: "user.set_owner", event: None };
     panel
         .transaction("set owner of user", async |tx| -> Result<_, UserError> {
             let owner = users::lock_owner(tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
+            let guard = Guard::of_owner(tx, owner.id).await?;
             let decide = |user: &mut User, _| {
                 user.owner = Some(owner);
                 Ok(())
             };
-            change.apply(tx, decide).await
+            change.apply(tx, Some(&guard), decide).await
         })
         .await
 }
@@ -112,11 +124,30 @@ async fn change_alone(
     panel: &Panel,
     admin: &Admin,
     username: &str,
-    event: Event,
+    (action, event): (&'static str, Event),
+    right: Action,
     decide: impl Fn(&mut User, Moment) -> Result<(), UserError> + Send + Sync,
 ) -> Result<User, UserError> {
-    let change = Change { panel, admin, username, event: Some(event) };
-    panel.transaction("change user", async |tx| change.apply(tx, &decide).await).await
+    let change = Change { panel, admin, username, right, action, event: Some(event) };
+    panel.transaction("change user", async |tx| change.apply(tx, None, &decide).await).await
+}
+
+/// The same for a change that may make the user active, for which the owner's quota needs room.
+async fn change_guarded(
+    panel: &Panel,
+    admin: &Admin,
+    username: &str,
+    (action, event): (&'static str, Event),
+    right: Action,
+    decide: impl Fn(&mut User, Moment) -> Result<(), UserError> + Send + Sync,
+) -> Result<User, UserError> {
+    let change = Change { panel, admin, username, right, action, event: Some(event) };
+    panel
+        .transaction("change user", async |tx| {
+            let guard = Guard::of_user(tx, username).await?;
+            change.apply(tx, Some(&guard), &decide).await
+        })
+        .await
 }
 
 /// A change of one user by an admin; `event` is what it is notified as.
@@ -124,26 +155,44 @@ struct Change<'a> {
     panel: &'a Panel,
     admin: &'a Admin,
     username: &'a str,
+    /// The action that the admin must have the right to.
+    right: Action,
+    /// Action in the audit log.
+    action: &'static str,
     event: Option<Event>,
 }
 
 impl Change<'_> {
-    /// Locks the user, lets `decide` change it, writes the difference, marks the user if nodes need the change, and
+    /// True if an admin enables or disables the user, whatever a quota did.
+    fn is_by_hand(&self) -> bool {
+        matches!(self.event, Some(Event::Enabled | Event::Disabled))
+    }
+
+    /// Locks the user, lets `decide` change it, writes the difference if the guard has room, marks the user if nodes need the change, and
     /// enters the notifications.
     async fn apply(
         &self,
         tx: &mut Tx,
+        guard: Option<&Guard>,
         decide: impl FnOnce(&mut User, Moment) -> Result<(), UserError>,
-    ) -> Result<(User, change::Change), UserError> {
-        let Self { panel, admin, username, event } = *self;
+    ) -> Result<(User, Recorded), UserError> {
+        let Self { panel, admin, username, right, action, event } = *self;
         let now = panel.clock.now();
         let before = visible(admin, users::lock_by_username(tx, username).await?)?;
-        if !admin.may_modify_users() {
+        if !admin.may_change_user_of(owner_id(&before), right) {
             return Err(UserError::Forbidden);
         }
         let mut after = before.clone();
-        decide(&mut after, now)?;
+        let by_quota = self.is_by_hand() && disabled::forget(tx, &IdList::new([before.id.0])).await? > 0;
+        match decide(&mut after, now) {
+            // From now on an admin wants it, and no quota enables the user again.
+            Err(UserError::AlreadyDisabled) if by_quota => {}
+            decided => decided?,
+        }
         users::update(tx, &before, &after).await.map_err(UserError::of_write)?;
+        if let Some(guard) = guard {
+            guard.check(tx, [(Some(&before), &after)], now).await?;
+        }
         if before.key != after.key {
             users::record_key_change(tx, after.id).await?;
         }
@@ -159,7 +208,9 @@ impl Change<'_> {
         // If the owner changes, two admins are concerned.
         let owner = owner_id(&after).filter(|owner| owner_id(&before) == Some(*owner));
         let change = Changed::Users.row(after.id.0).of(owner);
-        Ok((after, change))
+        let entry = Entry::of(action, after.id.0, before.username.clone()).changed(&before, &after);
+        let recorded = panel.record(tx, change, &entry).await?;
+        Ok((after, recorded))
     }
 }
 
@@ -176,11 +227,11 @@ fn events(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> 
     }
 }
 
-/// Returns the user, if the admin may see it. To an admin without sudo, another admin's user looks like a missing one.
+/// Returns the user, if the admin may see it. To an admin who may not see all users, another admin's looks like a missing one.
 pub fn visible<U: Borrow<User>>(admin: &Admin, user: Option<U>) -> Result<U, UserError> {
     match user {
         Some(user) if admin.may_see_user_of(user.borrow().owner.as_ref().map(|owner| owner.id)) => Ok(user),
-        None if admin.is_sudo => Err(UserError::NotFound),
+        None if admin.may(Resource::Users, Action::Read, Extent::All) => Err(UserError::NotFound),
         _ => Err(UserError::Forbidden),
     }
 }

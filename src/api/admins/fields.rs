@@ -1,13 +1,26 @@
-//! Validating readers of the fields of an admin.
+//! Validating readers of the fields of an admin, and the filters of a list.
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use utoipa::IntoParams;
 
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::loose::LooseIds;
+use crate::api::http::query::Params;
 use crate::api::http::short_text::ShortText;
 use crate::config::secret::Secret;
 use crate::domain::admin::{password_fault, username_fault};
 use crate::domain::ids::ServiceId;
+
+/// Filters of a list of admins.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct AdminFilter {
+    /// Filter by a part of the username, case-insensitive. `%` and `_` are wildcards.
+    #[deserr(default)]
+    #[param(required = false)]
+    pub(super) username: String,
+}
 
 /// The name of a new admin.
 #[derive(Debug)]
@@ -16,6 +29,8 @@ pub(in crate::api) struct AdminName(pub String);
 /// A new password.
 #[derive(Debug)]
 pub(in crate::api) struct NewPassword(pub Secret);
+
+impl Params for AdminFilter {}
 
 impl Deserr<FieldErrors> for AdminName {
     fn deserialize_from_value<V: IntoValue>(

@@ -2,36 +2,42 @@
 
 mod error;
 pub(super) mod fields;
+pub mod owner;
+pub mod quota;
 pub mod sign_in;
 
+use bytes::Bytes;
 use deserr::Deserr;
-use poem::{Response, handler};
+use poem::{IntoResponse, Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::roles::RightsBody;
 use super::services;
 use super::state::State;
 use crate::actions::admins::{self, Actor, AdminChange, NewAdmin};
-use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
 use crate::api::http::loose::{Ignored, LooseBool, LooseIds, LooseInt};
 use crate::api::http::paging::{Page, Paging};
-use crate::api::http::query::{Params, Path, Query};
+use crate::api::http::query::{Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
 use crate::api::services::response::{self, ServiceResponse};
 use crate::domain::admin::Admin;
 use crate::domain::user::document::UserDocument;
+use crate::store::StoreError;
 use crate::store::access::admins::AdminUsage;
 use crate::store::users::list::UserFilter;
-use fields::{AdminName, NewPassword, service_ids};
+use fields::{AdminFilter, AdminName, NewPassword, service_ids};
 use sign_in::token;
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(current, list, create, read, modify, remove, services_of, users_of, disable_users, enable_users))]
+#[openapi(paths(current, list, create, read, modify, remove, services_of, users_of))]
 pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
@@ -40,8 +46,6 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/admins/:username", one())
         .at("/api/admins/:username/services", get(services_of))
         .at("/api/admins/:username/users", get(users_of))
-        .at("/api/admins/:username/disable_users", post(disable_users))
-        .at("/api/admins/:username/enable_users", post(enable_users))
         .at_literal_or_param("/api/admins/:username", "current", get(current), one())
         .at_literal_or_param("/api/admins/:username", "token", post(token).without_permit().before_sign_in(), one())
 }
@@ -57,11 +61,21 @@ pub struct AdminBody {
     id: i64,
     username: String,
     is_sudo: bool,
+    /// Name of the role: `owner` for sudo admins, `reseller` for others without another one.
+    role: String,
     enabled: bool,
     all_services_access: bool,
     modify_users_access: bool,
     service_ids: Vec<i64>,
     subscription_url_prefix: String,
+}
+
+/// The signed-in admin with its rights.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CurrentAdminBody {
+    #[serde(flatten)]
+    admin: AdminBody,
+    rights: RightsBody,
 }
 
 /// An admin with the traffic of its users.
@@ -88,6 +102,9 @@ pub struct AdminCreate {
     password: NewPassword,
     #[schema(value_type = bool)]
     is_sudo: LooseBool,
+    /// Name of the role. Null: `owner` for sudo admins, `reseller` for others.
+    #[deserr(default)]
+    role: Option<String>,
     #[deserr(default = LooseBool(true))]
     #[schema(value_type = bool, default = true)]
     enabled: LooseBool,
@@ -123,6 +140,9 @@ pub struct AdminModify {
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
     is_sudo: Option<LooseBool>,
+    /// Name of the role. Another one ends the admin's sessions. `is_sudo` alone, when true, replaces the role by `owner`.
+    #[deserr(default)]
+    role: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
     enabled: Option<LooseBool>,
@@ -148,96 +168,104 @@ pub struct AdminPath {
     pub username: String,
 }
 
-/// Filters of a list of admins.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = FieldErrors)]
-#[into_params(parameter_in = Query)]
-pub struct AdminFilter {
-    /// Filter by a part of the username, case-insensitive. `%` and `_` are wildcards.
-    #[deserr(default)]
-    #[param(required = false)]
-    username: String,
-}
-
 /// Returns the signed-in admin.
-#[utoipa::path(get, path = "/api/admins/current", tag = "Admin", responses((status = 200, body = AdminBody)))]
+///
+/// `rights` are those of its role. The admin's own flags and services, and the scopes of an API token, may leave less of them.
+#[utoipa::path(get, path = "/api/admins/current", tag = "Admin", responses((status = 200, body = CurrentAdminBody)))]
 #[handler]
-fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<AdminBody> {
-    Json(admin.into())
+fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<CurrentAdminBody> {
+    let rights = RightsBody::of(admin.rights());
+    Json(CurrentAdminBody { admin: admin.into(), rights })
 }
 
 /// Lists admins.
 ///
-/// For sudo admins. Returns a page of admins, without links to other pages.
+/// Returns a page of admins, without links to other pages.
 #[utoipa::path(get, path = "/api/admins", tag = "Admin", params(AdminFilter, Paging),
     responses((status = 200, body = Page<AdminResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Query(filter), paging): Inputs<Query<AdminFilter>, Paging>,
-) -> Result<Json<Page<AdminResponse>>, ApiError> {
-    let (admins, total) = admins::list(&state.panel, &filter.username, paging.limit(), paging.offset()).await?;
-    Ok(Json(paging.page_without_links(admins.into_iter().map(AdminResponse::from).collect(), total)))
+) -> Result<Response, ApiError> {
+    let reading = async {
+        let found = admins::list(&state.panel, &filter.username, paging.limit(), paging.offset()).await;
+        let (admins, total) = found?;
+        Ok::<_, StoreError>(paging.page_without_links(admins.into_iter().map(AdminResponse::from).collect(), total))
+    };
+    if !filter.username.is_empty() || paging.offset() > 0 {
+        return Ok(Json(reading.await?).into_response());
+    }
+    let writing = async { Ok(serde_json::to_vec(&reading.await?).ok().map(Bytes::from)) };
+    let page = state.admin_pages.get(paging.limit(), writing).await?;
+    let page = page.ok_or_else(|| ApiError::internal("a page of admins is no JSON"))?;
+    Ok(Response::builder().content_type("application/json").body(page))
 }
 
 /// Creates an admin.
 ///
-/// For sudo admins. Returns the new admin.
+/// It can't have more rights than the admin who makes it. Returns the new admin.
 #[utoipa::path(post, path = "/api/admins", tag = "Admin", request_body = AdminCreate,
     responses((status = 200, body = AdminBody), (status = 409, description = "The username is in use")))]
 #[handler]
-async fn create(state: &State, _: SudoAdmin, Json(new): Json<AdminCreate>) -> Result<Json<AdminBody>, ApiError> {
-    Ok(Json(admins::create(&state.panel, new.into()).await?.into()))
+async fn create(
+    By(panel): By,
+    CurrentAdmin(by): CurrentAdmin,
+    Json(new): Json<AdminCreate>,
+) -> Result<Json<AdminBody>, ApiError> {
+    Ok(Json(admins::create(&panel, Actor::Admin(&by), new.into()).await?.into()))
 }
 
 /// Returns an admin.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/admins/{username}", tag = "Admin", params(AdminPath),
     responses((status = 200, body = AdminResponse), (status = 404, description = "No such admin")))]
 #[handler]
-async fn read(state: &State, _: SudoAdmin, Path(path): Path<AdminPath>) -> Result<Json<AdminResponse>, ApiError> {
+async fn read(state: &State, _: CurrentAdmin, Path(path): Path<AdminPath>) -> Result<Json<AdminResponse>, ApiError> {
     Ok(Json(admins::by_name(&state.panel, &path.username).await?.into()))
 }
 
 /// Changes an admin.
 ///
-/// For sudo admins. Another sudo admin can't be changed. A new password revokes the admin's tokens. Returns the changed
+/// Another sudo admin, and one with more rights than one's own, can't be changed. A new password revokes the admin's tokens. Returns the changed
 /// admin.
 #[utoipa::path(put, path = "/api/admins/{username}", tag = "Admin", params(AdminPath), request_body = AdminModify,
-    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin, or has or would have more rights than one's own"),
               (status = 404, description = "No such admin")))]
 #[handler]
 async fn modify(
-    state: &State,
-    SudoAdmin(by): SudoAdmin,
+    By(panel): By,
+    CurrentAdmin(by): CurrentAdmin,
     Inputs(Path(path), Json(change)): Inputs<Path<AdminPath>, Json<AdminModify>>,
 ) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::update(&state.panel, Actor::Admin(&by), &path.username, change.into()).await?.into()))
+    Ok(Json(admins::update(&panel, Actor::Admin(&by), &path.username, change.into()).await?.into()))
 }
 
 /// Deletes an admin.
 ///
-/// For sudo admins. Sudo admins can't be deleted. The admin's users remain, without an owner.
+/// Sudo admins can't be deleted. The admin's users remain, without an owner.
 #[utoipa::path(delete, path = "/api/admins/{username}", tag = "Admin", params(AdminPath),
     responses((status = 200, body = Empty), (status = 403, description = "The admin is a sudo admin"),
               (status = 404, description = "No such admin")))]
 #[handler]
-async fn remove(state: &State, SudoAdmin(by): SudoAdmin, Path(path): Path<AdminPath>) -> Result<Json<Empty>, ApiError> {
-    admins::delete(&state.panel, Actor::Admin(&by), &path.username).await?;
+async fn remove(
+    By(panel): By,
+    CurrentAdmin(by): CurrentAdmin,
+    Path(path): Path<AdminPath>,
+) -> Result<Json<Empty>, ApiError> {
+    admins::delete(&panel, Actor::Admin(&by), &path.username).await?;
     Ok(Json(Empty {}))
 }
 
 /// Lists the services that an admin may assign to users.
 ///
-/// For sudo admins. Returns a page of services, without links to other pages.
+/// Returns a page of services, without links to other pages.
 #[utoipa::path(get, path = "/api/admins/{username}/services", tag = "Admin", params(AdminPath, Paging),
     responses((status = 200, body = Page<ServiceResponse>), (status = 404, description = "No such admin")))]
 #[handler]
 async fn services_of(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Path(path), paging): Inputs<Path<AdminPath>, Paging>,
 ) -> Result<Response, ApiError> {
     let admin = admins::by_name(&state.panel, &path.username).await?.admin;
@@ -247,13 +275,13 @@ async fn services_of(
 
 /// Lists the users of an admin.
 ///
-/// For sudo admins. Returns a page of users, without links to other pages.
+/// Returns a page of users, without links to other pages.
 #[utoipa::path(get, path = "/api/admins/{username}/users", tag = "Admin", params(AdminPath, Paging),
     responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such admin")))]
 #[handler]
 async fn users_of(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Path(path), paging): Inputs<Path<AdminPath>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
     let owner = admins::by_name(&state.panel, &path.username).await?.admin.id;
@@ -262,42 +290,11 @@ async fn users_of(
     Ok(Json(paging.page_without_links(items, total)))
 }
 
-/// Disables all users of an admin.
-///
-/// For sudo admins. The users are removed from the nodes. No notifications are sent. Returns the admin.
-#[utoipa::path(post, path = "/api/admins/{username}/disable_users", tag = "Admin", params(AdminPath),
-    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
-              (status = 404, description = "No such admin")))]
-#[handler]
-async fn disable_users(
-    state: &State,
-    SudoAdmin(by): SudoAdmin,
-    Path(path): Path<AdminPath>,
-) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &path.username, false).await?.into()))
-}
-
-/// Enables all users of an admin.
-///
-/// For sudo admins. Users that are active now are added to the nodes. No notifications are sent. Returns the admin.
-#[utoipa::path(post, path = "/api/admins/{username}/enable_users", tag = "Admin", params(AdminPath),
-    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
-              (status = 404, description = "No such admin")))]
-#[handler]
-async fn enable_users(
-    state: &State,
-    SudoAdmin(by): SudoAdmin,
-    Path(path): Path<AdminPath>,
-) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &path.username, true).await?.into()))
-}
-
-impl Params for AdminFilter {}
-
 impl From<Admin> for AdminBody {
     fn from(admin: Admin) -> Self {
         Self {
             id: admin.id.0,
+            role: admin.role_name().to_owned(),
             username: admin.username,
             is_sudo: admin.is_sudo,
             enabled: admin.enabled,
@@ -321,6 +318,7 @@ impl From<AdminCreate> for NewAdmin {
             username: body.username.0,
             password: body.password.0,
             is_sudo: body.is_sudo.0,
+            role: body.role,
             enabled: body.enabled.0,
             all_services_access: body.all_services_access.0,
             modify_users_access: body.modify_users_access.0,
@@ -336,6 +334,7 @@ impl From<AdminModify> for AdminChange {
         Self {
             password: body.password.map(|password| password.0),
             is_sudo: boolean(body.is_sudo),
+            role: body.role,
             enabled: boolean(body.enabled),
             all_services_access: boolean(body.all_services_access),
             modify_users_access: boolean(body.modify_users_access),

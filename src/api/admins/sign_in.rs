@@ -1,13 +1,18 @@
 //! `/api/admins/token`: sign-in.
 
 use deserr::Deserr;
-use poem::handler;
+use poem::http::header;
+use poem::{Request, handler};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
 
+use crate::actions::password_check::SignInError;
 use crate::actions::passwords::PasswordError;
-use crate::actions::sign_in::{SignInError, sign_in};
+use crate::actions::sessions::{self, Origin};
+use crate::actions::sign_in::{Credentials, sign_in};
 use crate::api::http::body::Json;
+use crate::api::http::by;
 use crate::api::http::client::Client;
 use crate::api::http::enum_text::{EnumText, impl_text_enum};
 use crate::api::http::error::ApiError;
@@ -17,6 +22,7 @@ use crate::api::http::token::SignError;
 use crate::api::state::State;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
+use crate::domain::audit::Actor as Author;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -33,6 +39,9 @@ pub struct TokenRequest {
     grant_type: Option<EnumText<GrantType>>,
     username: String,
     password: String,
+    /// A code of the authenticator app, or a recovery code. Not read for an admin without a second factor.
+    #[deserr(default)]
+    otp: Option<String>,
 }
 
 /// A bearer token.
@@ -52,28 +61,64 @@ enum GrantType {
 /// Signs an admin in.
 ///
 /// Returns a bearer token for the `Authorization` header. A disabled admin gets a token too, but only a disabled sudo
-/// admin can use it.
+/// admin can use it. For an admin with a second factor, `otp` is required: without it the answer is 401 with `code` `otp_required`, with a
+/// wrong one `otp_wrong`.
 #[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
     request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
-    responses((status = 200, body = Token), (status = 401, description = "Wrong username or password"),
+    responses((status = 200, body = Token), (status = 401, description = "Wrong username or password, or a wrong or missing one-time code"),
               (status = 429, description = "Too many wrong passwords; Retry-After has the number of seconds to wait")))]
 #[handler]
 pub(in crate::api) async fn token(
     state: &State,
+    request: &Request,
     client: Client,
     form: Form<TokenRequest>,
 ) -> Result<Json<Token>, ApiError> {
-    let Form(TokenRequest { username, password, .. }) = form;
-    let limited = client.address.filter(|_| !client.is_local());
-    let admin = sign_in(&state.panel, &state.limits, limited, &username, Secret::new(password)).await?;
-    Ok(Json(Token::of(state, &admin).await?))
+    let Form(TokenRequest { username, password, otp, .. }) = form;
+    let panel = state.panel.on_behalf_of(by::origin(state, request, Author::Panel));
+    let credentials = Credentials { username: &username, password: Secret::new(password), code: otp.map(Secret::new) };
+    let admin = sign_in(&panel, &state.limits, client.limited(), credentials).await?;
+    Ok(Json(Token::of_new_session(state, request, &admin).await?))
 }
 
 impl Token {
-    /// Signs a new token for the admin.
-    pub(in crate::api) async fn of(state: &State, admin: &Admin) -> Result<Self, ApiError> {
-        let now = state.panel.clock.now();
-        let access_token = state.signer.sign(&state.panel.db, admin, now, state.options.auth.token_minutes).await?;
+    /// Begins a session of the admin who made this request, and signs its token. A read-only panel records no session.
+    pub(in crate::api) async fn of_new_session(
+        state: &State,
+        request: &Request,
+        admin: &Admin,
+    ) -> Result<Self, ApiError> {
+        if state.options.http.read_only {
+            return Self::of(state, admin, None).await;
+        }
+        let origin = Origin {
+            address: Client::of(request, &state.options.http.trusted_proxies).address,
+            user_agent: request.header(header::USER_AGENT).unwrap_or_default().to_owned(),
+            minutes: state.options.auth.token_minutes,
+        };
+        let actor = Author::Admin { id: admin.id, name: admin.username.clone() };
+        let panel = state.panel.on_behalf_of(by::origin(state, request, actor));
+        let session = sessions::start(&panel, admin, &origin).await?.ok_or(SignInError::Wrong)?;
+        Self::of(state, admin, Some(session)).await
+    }
+
+    /// Signs a token of a session that goes on, or of a new one.
+    pub(in crate::api) async fn of_session(
+        state: &State,
+        request: &Request,
+        admin: &Admin,
+        session: Option<Uuid>,
+    ) -> Result<Self, ApiError> {
+        match session {
+            Some(_) => Self::of(state, admin, session).await,
+            None => Self::of_new_session(state, request, admin).await,
+        }
+    }
+
+    /// Signs a token of a session.
+    async fn of(state: &State, admin: &Admin, session: Option<Uuid>) -> Result<Self, ApiError> {
+        let (now, minutes) = (state.panel.clock.now(), state.options.auth.token_minutes);
+        let access_token = state.signer.sign(&state.panel.db, admin, session, now, minutes).await?;
         Ok(Self { access_token, is_sudo: admin.is_sudo, token_type: "bearer" })
     }
 }
@@ -92,6 +137,17 @@ impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::unauthorized("Wrong username or password"),
+            SignInError::CodeMissing => {
+                let text = "This admin has a second factor: send a code of the authenticator app, or a recovery code, as otp; or sign in with a passkey";
+                Self::unauthorized(text).with_code("otp_required")
+            }
+            SignInError::WrongCode => {
+                Self::unauthorized("The one-time code is wrong or was used already").with_code("otp_wrong")
+            }
+            SignInError::CodesBlocked => {
+                let text = "Too many wrong codes in a row: use a recovery code, or have the second factor reset";
+                Self::unauthorized(text).with_code("otp_blocked")
+            }
             SignInError::TooMany(too_many) => Self::too_many_requests(too_many.retry_after),
             SignInError::Password(error) => error.into(),
             SignInError::Store(error) => error.into(),

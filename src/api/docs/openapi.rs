@@ -9,16 +9,20 @@ use utoipa::{Modify, OpenApi};
 
 use super::require_docs;
 use crate::api::admins::sign_in;
+use crate::api::backlog;
 use crate::api::http::body::Json;
 use crate::api::http::error::{ApiError, ErrorBody, WrongFields};
 use crate::api::http::routes::{Routes, get};
 use crate::api::nodes::engines;
+use crate::api::operations::Need;
 use crate::api::state::State;
-use crate::api::users::{node_status, subscription as user_subscription};
+use crate::api::users::{diagnosis, node_status, subscription as user_subscription};
 use crate::api::{
-    admins, cluster, docs, events, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
-    setup, stats, subscription, usage, users,
+    admins, api_tokens, audit, cluster, docs, edge, events, health, home, hosts, inbounds, metrics, nodes,
+    notifications, roles, saved_views, second_factor, services, sessions, settings, setup, stats, subscription, usage,
+    users,
 };
+use crate::domain::rights::Extent;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,9 +62,14 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
+        audit::Doc::openapi(),
+        admins::owner::Doc::openapi(),
+        admins::quota::Doc::openapi(),
+        api_tokens::Doc::openapi(),
         cluster::Doc::openapi(),
         events::Doc::openapi(),
         docs::Doc::openapi(),
+        edge::Doc::openapi(),
         engines::Doc::openapi(),
         health::Doc::openapi(),
         home::Doc::openapi(),
@@ -69,30 +78,62 @@ pub fn document() -> utoipa::openapi::OpenApi {
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        nodes::statistics::Doc::openapi(),
         nodes::sync::Doc::openapi(),
         notifications::Doc::openapi(),
+        roles::Doc::openapi(),
+        second_factor::Doc::openapi(),
+        second_factor::passkeys::Doc::openapi(),
         services::Doc::openapi(),
+        saved_views::Doc::openapi(),
+        sessions::Doc::openapi(),
         settings::Doc::openapi(),
         setup::Doc::openapi(),
         sign_in::Doc::openapi(),
         stats::Doc::openapi(),
         subscription::Doc::openapi(),
         usage::Doc::openapi(),
+        diagnosis::Doc::openapi(),
+        backlog::Doc::openapi(),
         node_status::Doc::openapi(),
         user_subscription::Doc::openapi(),
         users::Doc::openapi(),
     ]
     .into_iter()
     .fold(Doc::openapi(), utoipa::openapi::OpenApi::merge_from);
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        set_id(operation);
-        add_error_responses(operation);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            set_id(operation);
+            add_need(operation, Need::of_operation(&format!("{method} {path}")));
+            add_error_responses(operation);
+        }
     }
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    let methods = [("GET", get), ("POST", post), ("PUT", put), ("PATCH", patch), ("DELETE", delete)];
+    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Adds the rights that an operation needs to its description.
+fn add_need(operation: &mut Operation, need: Need) {
+    let rights: Vec<String> = need
+        .rights()
+        .map(|(scope, extent)| match extent {
+            Extent::Own => format!("`{scope}`, which may be for one's own only"),
+            _ => format!("`{scope}` for all"),
+        })
+        .collect();
+    if rights.is_empty() {
+        return;
+    }
+    let need = format!("Needs the right {}.", rights.join(" and "));
+    operation.description = Some(match operation.description.take().filter(|text| !text.is_empty()) {
+        Some(text) => format!("{text}\n\n{need}"),
+        None => need,
+    });
 }
 
 /// Prefixes the operation's id, which utoipa takes from its handler, with its tag: `list` of User becomes `user_list`.

@@ -1,18 +1,16 @@
 //! `GET /api/events`: tells a signed-in client which resources changed, on any host, as server-sent events. What it tells is
 //! a hint to read again: clients also poll, less often.
 
-mod limits;
 mod stream;
 
 use poem::http::header;
 use poem::{Body, Request, Response, handler};
 use utoipa::OpenApi;
 
-pub use limits::EventStreams;
-use limits::Refused;
-use stream::Following;
+use stream::{Credentials, Following};
 
 use super::http::auth::{CurrentAdmin, bearer_token};
+use super::http::client::Client;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
 use super::state::State;
@@ -32,9 +30,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// may have been missed since the event that `Last-Event-ID` names, so that everything has to be read again. `all_hosts` is
 /// false while changes that other processes make are not announced here, because Redis is off or away; `ready` comes again when
 /// that changes. `changed` names what to read again: `[{"kind": "users", "id": 12}]`, with null for an id if any row may have
-/// changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), and for sudo admins `hosts`,
-/// `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. Other admins
-/// receive changes of their own users. The stream ends after nine minutes, when the process stops, and when the token is not
+/// changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), `sessions`, `api_tokens`, `roles`, `hosts`,
+/// `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. An admin receives changes of what it may
+/// read, and of its own users, sessions and API tokens. The stream ends after nine minutes, when the process stops, and when the token is not
 /// valid any more; connect again with the id of the last event. An admin can have 64 streams of a process, and all admins
 /// together 2,000.
 #[utoipa::path(get, path = "/api/events", tag = "System",
@@ -43,17 +41,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
               (status = 429, description = "The admin has too many streams"),
               (status = 503, description = "There are too many streams, or the process stops")))]
 #[handler]
-fn follow(request: &Request, state: &State, CurrentAdmin(admin): CurrentAdmin) -> Result<Response, ApiError> {
+fn follow(
+    request: &Request,
+    state: &State,
+    client: Client,
+    CurrentAdmin(admin): CurrentAdmin,
+) -> Result<Response, ApiError> {
     let token = bearer_token(request).ok_or_else(|| ApiError::unauthorized("Sign in first"))?.to_owned();
     if state.stopping.is_cancelled() {
         return Err(ApiError::unavailable("This process is stopping"));
     }
-    let place = state.event_streams.enter(admin.id).map_err(|refused| match refused {
-        Refused::OfAdmin => ApiError::too_many_streams(),
-        Refused::OfProcess => ApiError::unavailable("There are too many event streams"),
-    })?;
+    let open = state.event_streams.open(admin.id)?;
     let last = request.header("last-event-id").unwrap_or_default();
-    let following = Following::new(State::of(request)?.clone(), token, &admin, place, last);
+    let credentials = Credentials { token, client };
+    let following = Following::new(State::of(request)?.clone(), credentials, &admin, open, last);
     // Proxies must pass each event on at once.
     Ok(Response::builder()
         .header(header::CONTENT_TYPE, "text/event-stream")

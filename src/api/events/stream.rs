@@ -11,13 +11,16 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::limits::Entered;
+use crate::api::http::client::Client;
+use crate::api::http::streams::OpenStream;
 use crate::api::state::State;
 use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::wakeup::WakeupReceiver;
 use crate::domain::admin::Admin;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::AdminId;
+use crate::domain::rights::{Extent, Rights};
+use crate::domain::scope::{Action, Resource, Scope};
 
 /// Time in which changes are gathered into one event.
 const GATHER: Duration = Duration::from_millis(200);
@@ -30,7 +33,7 @@ const LONGEST: Duration = Duration::from_secs(540);
 /// A client that follows changes, and how far it has come.
 pub(super) struct Following {
     state: Arc<State>,
-    token: String,
+    credentials: Credentials,
     wakeups: WakeupReceiver,
     /// Number of the next change to send.
     number: u64,
@@ -40,7 +43,13 @@ pub(super) struct Following {
     all_hosts: bool,
     end: Instant,
     viewer: Viewer,
-    _entered: Entered,
+    _open: OpenStream,
+}
+
+/// The token that is checked again while the stream goes on, and the client that presents it.
+pub(super) struct Credentials {
+    pub(super) token: String,
+    pub(super) client: Client,
 }
 
 struct Resumed(bool);
@@ -49,12 +58,12 @@ struct Resumed(bool);
 #[derive(Clone, Copy, Debug)]
 struct Viewer {
     id: AdminId,
-    is_sudo: bool,
+    rights: Rights,
 }
 
 impl Viewer {
     fn of(admin: &Admin) -> Self {
-        Self { id: admin.id, is_sudo: admin.is_sudo }
+        Self { id: admin.id, rights: admin.rights() }
     }
 }
 
@@ -67,7 +76,13 @@ struct Shown {
 
 impl Following {
     /// `last`: id of the last event that the client received.
-    pub(super) fn new(state: Arc<State>, token: String, admin: &Admin, entered: Entered, last: &str) -> Self {
+    pub(super) fn new(
+        state: Arc<State>,
+        credentials: Credentials,
+        admin: &Admin,
+        open: OpenStream,
+        last: &str,
+    ) -> Self {
         let wakeup = state.panel.changes.wakeup();
         let wakeups = wakeup.subscribe();
         let next = wakeup.next_change();
@@ -77,7 +92,7 @@ impl Following {
         let end = Instant::now() + LONGEST;
         let (number, greeting) = (known.unwrap_or(next), Some(Resumed(known.is_some())));
         let viewer = Viewer::of(admin);
-        Self { state, token, wakeups, number, greeting, all_hosts: false, end, viewer, _entered: entered }
+        Self { state, credentials, wakeups, number, greeting, all_hosts: false, end, viewer, _open: open }
     }
 
     /// The events, as they are sent.
@@ -103,7 +118,7 @@ impl Following {
                 () = self.wakeups.wait() => sleep(GATHER).await,
                 () = sleep_until(due) => {}
             }
-            match self.state.admin_of_token(&self.token).await {
+            match self.state.admin_of_token(&self.credentials.token, &self.credentials.client).await {
                 Ok(Some(admin)) if admin.id == self.viewer.id => self.viewer = Viewer::of(&admin),
                 Ok(_) => return None,
                 // Without the database nothing is sent that the admin may not see any more; it is sent later.
@@ -173,7 +188,7 @@ fn shown(viewer: Viewer, changes: &[Change]) -> Vec<Shown> {
 
 fn of_viewer(viewer: Viewer, change: &Change) -> Option<Shown> {
     let kind = change.kind.name();
-    if viewer.is_sudo {
+    if viewer.rights.extent(Scope(resource_of(change.kind), Action::Read)) == Extent::All {
         return Some(Shown { kind, id: change.id });
     }
     match change.kind {
@@ -182,17 +197,36 @@ fn of_viewer(viewer: Viewer, change: &Change) -> Option<Shown> {
             Some(Shown { kind, id: change.id.filter(|_| change.owner.is_some()) })
         }
         Changed::Admins if change.id.is_none_or(|id| id == viewer.id.0) => Some(Shown { kind, id: change.id }),
+        Changed::Sessions | Changed::ApiTokens if change.owner == Some(viewer.id) => Some(Shown { kind, id: None }),
         Changed::Services | Changed::Usage => Some(Shown { kind, id: None }),
         _ => None,
+    }
+}
+
+/// The resource to which a kind of change belongs.
+const fn resource_of(kind: Changed) -> Resource {
+    match kind {
+        Changed::Users | Changed::Usage => Resource::Users,
+        Changed::Admins => Resource::Admins,
+        Changed::Services => Resource::Services,
+        Changed::Hosts => Resource::Hosts,
+        Changed::Nodes | Changed::NodeStatus => Resource::Nodes,
+        Changed::SubscriptionSettings | Changed::TelegramSettings => Resource::Settings,
+        Changed::Notifications => Resource::Notifications,
+        Changed::LeaderRequests => Resource::Cluster,
+        Changed::Sessions => Resource::Sessions,
+        Changed::ApiTokens => Resource::Tokens,
+        Changed::Roles => Resource::Roles,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::role::BuiltIn;
 
     fn admin(id: i64, is_sudo: bool) -> Viewer {
-        Viewer { id: AdminId(id), is_sudo }
+        Viewer { id: AdminId(id), rights: BuiltIn::by_flag(is_sudo).rights() }
     }
 
     fn texts(viewer: Viewer, changes: &[Change]) -> Vec<String> {
@@ -217,6 +251,19 @@ mod tests {
         );
         let of_anybody = [Changed::Users.row(5)];
         assert_eq!(texts(admin(7, false), &of_anybody), ["users"], "without the id: it may be another admin's");
+    }
+
+    #[test]
+    fn role_decides_which_changes_are_seen() {
+        let viewer = Viewer { id: AdminId(7), rights: Rights::stored("nodes:read=all users:read=own") };
+        let changes = [
+            Changed::Users.row(2).of(Some(AdminId(8))),
+            Changed::Nodes.row(3),
+            Changed::NodeStatus.any(),
+            Changed::Hosts.row(4),
+            Changed::TelegramSettings.any(),
+        ];
+        assert_eq!(texts(viewer, &changes), ["nodes 3", "node_status"]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod core_settings;
 mod parts;
 pub(in crate::api) mod preview;
 
+use std::collections::BTreeSet;
+
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
@@ -12,10 +14,11 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::inbounds::{self, InboundPath};
 use super::state::State;
-use crate::actions;
 use crate::actions::hosts::HostError;
-use crate::api::http::auth::SudoAdmin;
+use crate::actions::{self, Panel};
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
@@ -77,7 +80,7 @@ pub struct HostPath {
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct HostFilter {
-    /// Filter by a part of the remark or the address, case-insensitive. `%` and `_` are wildcards.
+    /// Filter by a part of the remark, the address, the SNI or the Host header, case-insensitive. `%` and `_` are wildcards.
     #[deserr(default)]
     #[param(required = false)]
     search: String,
@@ -107,14 +110,12 @@ pub struct HostChangeBody {
 }
 
 /// Lists all hosts.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/hosts", tag = "Host", params(HostFilter, Paging),
     responses((status = 200, body = Page<HostResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Query(filter), paging): Inputs<Query<HostFilter>, Paging>,
 ) -> Result<Json<Page<HostResponse>>, ApiError> {
     let hosts = store::hosts::page(&state.panel.db, &filter.search, paging.limit(), paging.offset()).await?;
@@ -123,14 +124,12 @@ async fn list(
 }
 
 /// Lists the hosts of an inbound.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath, Paging),
     responses((status = 200, body = Page<HostResponse>), (status = 404, description = "No such inbound")))]
 #[handler]
 async fn list_of_inbound(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Path(path), paging): Inputs<Path<InboundPath>, Paging>,
 ) -> Result<Json<Page<HostResponse>>, ApiError> {
     let db = &state.panel.db;
@@ -144,85 +143,88 @@ async fn list_of_inbound(
 
 /// Creates a host without an inbound.
 ///
-/// For sudo admins. The host is enabled. Returns the new host.
+/// The host is enabled. Returns the new host.
 #[utoipa::path(post, path = "/api/inbounds/hosts", tag = "Host", request_body = HostBody,
     responses((status = 200, body = HostResponse)))]
 #[handler]
 async fn create_unbound(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Json(body): Json<HostBody>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, body.checked()?).await
+    create(&panel, body.checked()?).await
 }
 
 /// Creates a host for an inbound.
 ///
-/// For sudo admins. The host is enabled. Returns the new host.
+/// The host is enabled. Returns the new host.
 #[utoipa::path(post, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath), request_body = HostBody,
     responses((status = 200, body = HostResponse), (status = 404, description = "No such inbound")))]
 #[handler]
 async fn create_bound(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<InboundPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, Host { inbound_id: Some(path.id()), ..body.checked()? }).await
+    create(&panel, Host { inbound_id: Some(path.id()), ..body.checked()? }).await
 }
 
-async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
+async fn create(panel: &Panel, host: Host) -> Result<Json<HostResponse>, ApiError> {
     let host = Host { is_disabled: false, ..host };
-    Ok(Json(actions::hosts::create(&state.panel, &host).await?.into()))
+    Ok(Json(actions::hosts::create(panel, &host).await?.into()))
 }
 
 /// Returns a host.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
     responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
 #[handler]
-async fn read(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result<Json<HostResponse>, ApiError> {
+async fn read(state: &State, _: CurrentAdmin, Path(path): Path<HostPath>) -> Result<Json<HostResponse>, ApiError> {
     let view = store::hosts::by_id(&state.panel.db, path.id()).await?;
     Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
 /// Replaces a host.
 ///
-/// For sudo admins. A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
+/// A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
 /// are. The inbound does not change. Returns the new host.
 #[utoipa::path(put, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath), request_body = HostBody,
     responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
 #[handler]
 async fn replace(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
     let keeps_core_settings = body.keeps_core_settings();
     let host = Host { id: path.id(), ..body.checked()? };
-    Ok(Json(actions::hosts::replace(&state.panel, &host, keeps_core_settings).await?.into()))
+    Ok(Json(actions::hosts::replace(&panel, &host, keeps_core_settings).await?.into()))
 }
 
 /// Changes the weight or the state of several hosts, and nothing else of them.
 ///
-/// For sudo admins. All hosts are changed at once.
+/// All hosts are changed at once. No host may be there twice.
 #[utoipa::path(put, path = "/api/inbounds/hosts", tag = "Host", request_body = HostChanges,
     responses((status = 200, body = Empty)))]
 #[handler]
-async fn change(state: &State, _: SudoAdmin, Json(body): Json<HostChanges>) -> Result<Json<Empty>, ApiError> {
+async fn change(By(panel): By, _: CurrentAdmin, Json(body): Json<HostChanges>) -> Result<Json<Empty>, ApiError> {
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = body.hosts.iter().find(|host| !ids.insert(host.id.0)) {
+        let fault = format!("must name each host once; {} is there twice", twice.id.0);
+        return Err(FieldErrors::one("id", fault).into());
+    }
     let changes: Vec<HostChange> = body.hosts.into_iter().map(HostChange::from).collect();
-    actions::hosts::change(&state.panel, &changes).await?;
+    actions::hosts::change(&panel, &changes).await?;
     Ok(Json(Empty {}))
 }
 
 /// Deletes a host.
 ///
-/// For sudo admins. The host is also removed from the chains of other hosts.
+/// The host is also removed from the chains of other hosts.
 #[utoipa::path(delete, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
     responses((status = 200, body = Empty), (status = 404, description = "No such host")))]
 #[handler]
-async fn remove(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
-    actions::hosts::remove(&state.panel, path.id()).await?;
+async fn remove(By(panel): By, _: CurrentAdmin, Path(path): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
+    actions::hosts::remove(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 

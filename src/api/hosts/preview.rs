@@ -6,19 +6,22 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::body::HostBody;
-use crate::actions::users::UserError;
-use crate::api::http::auth::SudoAdmin;
+use crate::actions::{Panel, secret_reads, users};
+use crate::api::http::auth::Identity;
 use crate::api::http::body::Json;
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
 use crate::api::http::loose::LooseInt;
 use crate::api::http::query::{Params, Query};
 use crate::api::inbounds;
+use crate::api::operations::Need;
 use crate::api::state::State;
 use crate::api::subscription::format_named;
 use crate::domain::host::Host;
 use crate::domain::ids::{HostId, InboundId, UserId};
+use crate::domain::scope::{Action, Resource};
 use crate::domain::user::User;
 use crate::store;
 use crate::subscription::catalogue::HostRow;
@@ -54,7 +57,8 @@ pub struct PreviewQuery {
     #[deserr(default)]
     #[param(value_type = Option<String>)]
     format: Option<String>,
-    /// Name of the user for whom the host is rendered, who need not see it. Without one, an unlimited user `sample`.
+    /// Name of the user for whom the host is rendered, who need not have it. The answer has the user's keys, so it needs `users:read`
+    /// for that user, too. Without a name: an unlimited user `sample`.
     #[deserr(default)]
     #[param(value_type = Option<String>)]
     username: Option<String>,
@@ -102,14 +106,16 @@ pub struct ClientPreview {
 
 /// Shows what clients would get of a host, without storing it.
 ///
-/// For sudo admins. The body is that of a change, and refused like one. Returns the document with this host alone, and for
+/// The body is that of a change, and refused like one. Returns the document with this host alone, and for
 /// each format and each named client why the host would be left out. The host counts as enabled. Nothing is stored.
 #[utoipa::path(post, path = "/api/inbounds/hosts/preview", tag = "Host", params(PreviewQuery), request_body = HostBody,
-    responses((status = 200, body = PreviewResponse), (status = 404, description = "No such inbound, or no such user")))]
+    responses((status = 200, body = PreviewResponse), (status = 403, description = "The user may not be read"),
+              (status = 404, description = "No such inbound, or no such user")))]
 #[handler]
 pub(super) async fn preview(
     state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    identity: Identity,
     Inputs(Query(query), Json(body)): Inputs<Query<PreviewQuery>, Json<HostBody>>,
 ) -> Result<Json<PreviewResponse>, ApiError> {
     if query.user_agent.len() > MAX_AGENTS {
@@ -119,9 +125,14 @@ pub(super) async fn preview(
     let asked = format_named("format", asked)?;
     let host = Host { id: HostId(query.id.map_or(0, |id| id.0)), ..body.checked()? };
     let row = row(state, host, query.inbound_id).await?;
-    let user = user(state, query.username.as_deref()).await?;
+    let user = match query.username.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => named(state, &panel, &identity, name).await?,
+        None => User::bare(UserId(1), SAMPLE, SAMPLE_KEY, state.panel.clock.now()),
+    };
     let sources = state.caches.sources().await?;
-    let request = |agent| state.rendering(&user, &sources, agent);
+    // One host is rendered, and the rules are for each client.
+    let turn = state.turns.take(sources.has_many_rules).await?;
+    let request = |agent| state.rendering(&user, &sources, agent, &turn);
 
     let chosen = |agent: &str| Format::from_rule_result(sources.rules.result(agent)?);
     let clients: Vec<(&String, Option<&'static Format>)> =
@@ -153,10 +164,13 @@ async fn row(state: &State, host: Host, inbound: Option<LooseInt>) -> Result<Hos
     Ok(HostRow { host, inbound: Some(inbound), service_ids: Vec::new() })
 }
 
-async fn user(state: &State, name: Option<&str>) -> Result<User, ApiError> {
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
-        return Ok(User::bare(UserId(1), SAMPLE, SAMPLE_KEY, state.panel.clock.now()));
-    };
-    let user = state.caches.users.recent_user(name).await?.ok_or(UserError::NotFound)?;
+/// The user, if it may be read; the read is entered like others of keys.
+async fn named(state: &State, panel: &Panel, identity: &Identity, name: &str) -> Result<User, ApiError> {
+    identity.may(Need::Own(Resource::Users, Action::Read))?;
+    let user = state.caches.users.recent_user(name).await?;
+    let user = users::visible(&identity.admin, user)?;
+    if state.options.audit_reads && !state.options.http.read_only {
+        secret_reads::record(panel, "user.read", &format!("/api/users/{name}")).await?;
+    }
     Ok((*user).clone())
 }

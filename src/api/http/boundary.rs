@@ -19,7 +19,8 @@ use super::error::ApiError;
 use super::{head, security_headers};
 use crate::api::state::State;
 
-const REQUEST_ID: &str = "x-request-id";
+/// Header with the id of a request.
+pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// Time limit of a request that only reads.
 const READ_TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         let clock = &self.state.panel.clock;
         let started = clock.boot();
         let id = request_id(&request);
+        // As the log and the answer have it, for the audit log.
+        request.headers_mut().insert(REQUEST_ID, id.clone());
         let method = request.method().clone();
         request.set_data(self.state.clone());
         let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);

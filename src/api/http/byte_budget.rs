@@ -55,7 +55,7 @@ impl BodyMemory {
     pub(super) fn reservation(&self, caller: &Caller) -> Reservation<'_> {
         match caller.rank {
             Rank::Stranger => self.strangers.reservation(caller),
-            Rank::Admin | Rank::Sudo => self.signed_in.reservation(caller),
+            Rank::Admin | Rank::Configurer => self.signed_in.reservation(caller),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The caller of a request, for limits per caller: the signed-in admin and the client's address.
 
 use crate::actions::attempt_limiter::Subject;
-use crate::domain::admin::Admin;
 
 /// The caller of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +19,9 @@ pub(in crate::api) enum Rank {
     Stranger,
     /// A signed-in admin.
     Admin,
-    /// A signed-in sudo admin.
-    Sudo,
+    /// A signed-in admin who may configure engines, with long configurations.
+    Configurer,
 }
-
-/// The admin of a request's token, which was checked before the handler runs; `None` if the token is not valid.
-#[derive(Clone, Debug)]
-pub(in crate::api) struct SignedIn(pub(in crate::api) Option<Admin>);
 
 impl Caller {
     /// A client that has not signed in.
@@ -40,8 +35,8 @@ impl Caller {
     }
 
     /// An admin of unknown address.
-    pub(super) fn admin(name: &str, is_sudo: bool) -> Self {
-        let rank = if is_sudo { Rank::Sudo } else { Rank::Admin };
+    pub(super) fn admin(name: &str, configures: bool) -> Self {
+        let rank = if configures { Rank::Configurer } else { Rank::Admin };
         Self { rank, admin: Some(Subject::name(name)), address: None }
     }
 

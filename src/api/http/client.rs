@@ -53,10 +53,23 @@ impl Client {
         format!("{}://{}{}{path_and_query}", self.scheme, self.host, self.prefix)
     }
 
+    /// Returns the host of the panel, as this client names it, without the port.
+    pub fn host_name(&self) -> &str {
+        match self.host.rsplit_once(':') {
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => &self.host,
+        }
+    }
+
     /// Returns a URL of the panel without scheme and host. No proxy has to report them for a client to find it.
     pub fn relative_url(&self, path_and_query: &str) -> String {
         // Two slashes would begin a host name.
         format!("{}/{}", self.prefix, path_and_query.trim_start_matches('/'))
+    }
+
+    /// Returns the address by which wrong attempts are limited; none for a client on this machine.
+    pub fn limited(&self) -> Option<IpAddr> {
+        self.address.filter(|_| !self.is_local())
     }
 
     /// Returns true for a client on this machine that did not come through a proxy.
@@ -136,6 +149,10 @@ mod tests {
         assert_eq!(through.address, Some([8, 8, 8, 8].into()), "addresses before 8.8.8.8 may be forged");
         assert_eq!(through.url("/api/users?size=2"), "https://panel.example.com/api/users?size=2");
         assert!(!through.is_local());
+        assert_eq!(through.host_name(), "panel.example.com");
+        let host_name = |host: &str| client("9.9.9.9", &[("host", host)]).host_name().to_owned();
+        assert_eq!(host_name("panel.example.com:8443"), "panel.example.com");
+        assert_eq!((host_name("[::1]"), host_name("[::1]:80")), ("[::1]".to_owned(), "[::1]".to_owned()));
         let direct = client("9.9.9.9", &headers);
         assert_eq!(direct.address, Some([9, 9, 9, 9].into()));
         assert_eq!(direct.url("/"), "http://panel.example.com/");

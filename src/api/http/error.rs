@@ -20,6 +20,9 @@ use crate::store::{Condition, Fault, StoreError};
 pub struct ErrorBody {
     /// Human-readable description of the error.
     detail: Cow<'static, str>,
+    /// Name of the error for programs, if they may want to act on it: `otp_required`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// The body of a 422 response.
@@ -34,6 +37,7 @@ pub struct WrongFields {
 pub struct ApiError {
     status: StatusCode,
     detail: Detail,
+    code: Option<&'static str>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     due: Option<Instant>,
@@ -48,7 +52,7 @@ enum Detail {
 impl ApiError {
     /// A status with a text for the client.
     pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: Detail::Text(text.into()), header: None, cause: None, due: None }
+        Self { status, detail: Detail::Text(text.into()), code: None, header: None, cause: None, due: None }
     }
 
     /// 400: the request can't be read.
@@ -67,6 +71,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "You are not allowed to do this")
     }
 
+    /// 403: an admin can't give or change rights that it lacks.
+    pub fn beyond(right: &impl fmt::Display) -> Self {
+        let text = format!("You can't give or change rights that you lack yourself: {right}");
+        Self::new(StatusCode::FORBIDDEN, text)
+    }
+
     /// 404: `what` ("The user") does not exist.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what} does not exist"))
@@ -80,19 +90,13 @@ impl ApiError {
     /// 422: fields are wrong.
     pub fn invalid(fields: FieldErrors) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Self { status, detail: Detail::Fields(fields), header: None, cause: None, due: None }
+        Self { status, detail: Detail::Fields(fields), code: None, header: None, cause: None, due: None }
     }
 
     /// 429: too many attempts; the next one is allowed after this number of seconds.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts, try again later")
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
-    }
-
-    /// 429: the admin has too many streams open.
-    pub fn too_many_streams() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many event streams of this admin are open")
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("60"))
     }
 
     /// Delays the response until `due`.
@@ -127,6 +131,12 @@ impl ApiError {
         self
     }
 
+    /// Adds a name for programs.
+    #[must_use]
+    pub fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -147,7 +157,7 @@ impl ApiError {
     /// The response.
     pub fn to_response(&self) -> Response {
         let detail = match &self.detail {
-            Detail::Text(text) => json!(ErrorBody { detail: text.clone() }),
+            Detail::Text(text) => json!(ErrorBody { detail: text.clone(), code: self.code }),
             Detail::Fields(fields) => json!(WrongFields { detail: fields.to_map() }),
         };
         let mut response = Response::builder()

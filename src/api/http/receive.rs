@@ -16,7 +16,7 @@ use super::error::ApiError;
 pub const BEFORE_SIGN_IN: usize = 16 << 10;
 /// Size of most bodies, in bytes: a list of ten thousand ids fits several times.
 pub const USUAL: usize = 256 << 10;
-/// Size of the largest bodies, in bytes: configurations of engines, which only sudo admins send.
+/// Size of the largest bodies, in bytes: configurations of engines, which only admins who may change nodes send.
 pub const LARGE: usize = 4 << 20;
 
 /// Time for the first bytes, over the slowest line.
@@ -65,7 +65,7 @@ pub(super) fn limit(route: usize, before_sign_in: bool, rank: Rank) -> Option<us
     match rank {
         Rank::Stranger => before_sign_in.then_some(route.min(BEFORE_SIGN_IN)),
         Rank::Admin => Some(route.min(USUAL)),
-        Rank::Sudo => Some(route),
+        Rank::Configurer => Some(route),
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn receive(
             return Err(NotReceived::TooLarge(limit));
         }
         let waiting = Instant::now();
-        memory.reach(length).await.map_err(|_| NotReceived::Busy)?;
+        memory.reach(to_reserve(length, declared, limit)).await.map_err(|_| NotReceived::Busy)?;
         // The client is not slow meanwhile.
         started += waiting.elapsed();
         if length > bytes.capacity() {
@@ -106,6 +106,12 @@ pub(super) async fn receive(
         }
         bytes.extend_from_slice(&chunk);
     }
+}
+
+/// Returns the bytes to reserve for a body of which `received` bytes have arrived. A large body gets all of its memory at
+/// once: large bodies that grow side by side would each hold a part, and wait until all of them are refused.
+fn to_reserve(received: usize, declared: Option<usize>, limit: usize) -> usize {
+    if received <= BEFORE_SIGN_IN { received } else { declared.unwrap_or(limit).max(received) }
 }
 
 impl From<NotReceived> for ApiError {
@@ -140,8 +146,8 @@ mod tests {
             (USUAL, true, Rank::Stranger, Some(BEFORE_SIGN_IN)),
             (LARGE, false, Rank::Stranger, None),
             (LARGE, false, Rank::Admin, Some(USUAL)),
-            (LARGE, false, Rank::Sudo, Some(LARGE)),
-            (BEFORE_SIGN_IN, true, Rank::Sudo, Some(BEFORE_SIGN_IN)),
+            (LARGE, false, Rank::Configurer, Some(LARGE)),
+            (BEFORE_SIGN_IN, true, Rank::Configurer, Some(BEFORE_SIGN_IN)),
         ] {
             assert_eq!(limit(route, before_sign_in, rank), expected, "{route} {before_sign_in} {rank:?}");
         }
@@ -174,6 +180,28 @@ mod tests {
         });
         let drip = Body::from_bytes_stream(Box::pin(drip));
         assert_eq!(received(drip, &HeaderMap::new(), pace).await, Err(NotReceived::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn of_large_bodies_side_by_side_as_many_are_received_as_fit() {
+        let memory = BodyMemory::default();
+        for declared in [true, false] {
+            let headers = HeaderMap::from_iter(declared.then(|| (header::CONTENT_LENGTH, LARGE.into())));
+            let bodies = (0..30).map(async |_| {
+                let chunks = futures_util::stream::iter(0..LARGE / (64 << 10)).then(async |_| {
+                    tokio::task::yield_now().await;
+                    std::io::Result::Ok(vec![b'x'; 64 << 10])
+                });
+                let body = Body::from_bytes_stream(Box::pin(chunks));
+                let mut reservation = memory.reservation(&Caller::admin("eve", true));
+                let received = receive(body, &headers, LARGE, &mut reservation, Pace::default()).await;
+                // Others arrive while this one is worked on.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                received.is_ok()
+            });
+            let received = futures_util::future::join_all(bodies).await.into_iter().filter(|ok| *ok).count();
+            assert!(received >= 3, "{received}, declared: {declared}");
+        }
     }
 
     #[test]

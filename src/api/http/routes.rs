@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, FromRequest, IntoEndpoint, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
 use tokio::time::Instant;
 
 use super::admission::Class;
 use super::caller::Caller;
-use super::client::Client;
 use super::error::ApiError;
 use super::identify;
 use super::query::LiteralParam;
 use super::receive::{self, NotReceived, Pace, receive};
+use super::secret_reads::recorded;
+use super::slashes::{with_slash, without_slash};
+use crate::api::operations::Need;
 use crate::api::state::State;
 
 /// Rights that were read this long ago are read again.
@@ -42,6 +44,8 @@ struct Handler {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     class: Class,
+    /// The scope that an API token must have, and the right of the admin.
+    pub need: Need,
     /// A request waits for a permit.
     pub needs_permit: bool,
     /// Bytes of the body, at most.
@@ -114,6 +118,12 @@ impl Methods {
         self.limit(|limits| limits.body = if limits.body > 0 { bytes } else { 0 })
     }
 
+    /// Answers everybody alike: a token is not looked at.
+    #[must_use]
+    pub fn for_everybody(self) -> Self {
+        self.limit(|limits| limits.need = Need::Public)
+    }
+
     /// Accepts bodies of clients who have not signed in, up to a small size.
     #[must_use]
     pub fn before_sign_in(self) -> Self {
@@ -126,6 +136,19 @@ impl Methods {
         self.limit(|limits| limits.class = Class::Subscription)
     }
 
+    /// Sets the scopes and rights that the operations of this path need, unless everybody may ask for them.
+    fn at(mut self, path: &str) -> Self {
+        let at = |Handler { method, endpoint, limits }: Handler| {
+            let need = match limits.need {
+                Need::Unknown => Need::of(method.as_str(), path),
+                need => need,
+            };
+            Handler { endpoint: recorded(endpoint, &method, path), limits: Limits { need, ..limits }, method }
+        };
+        self.0 = self.0.into_iter().map(at).collect();
+        self
+    }
+
     fn limit(mut self, set: impl Fn(&mut Limits)) -> Self {
         self.0.iter_mut().for_each(|handler| set(&mut handler.limits));
         self
@@ -134,7 +157,7 @@ impl Methods {
     fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
         let endpoint = endpoint.into_endpoint().map_to_response().boxed();
         let body = if matches!(method, Method::POST | Method::PUT | Method::PATCH) { receive::USUAL } else { 0 };
-        let limits = Limits { class: Class::Api, needs_permit: true, body, before_sign_in: false };
+        let limits = Limits { class: Class::Api, need: Need::Unknown, needs_permit: true, body, before_sign_in: false };
         self.0.push(Handler { method, endpoint, limits });
         self
     }
@@ -183,8 +206,9 @@ impl Handler {
     /// Counts the request for its caller, receives its body, waits for a permit and handles it. Probes and the like, which
     /// have no body and need no permit, are handled at once.
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let Limits { class, needs_permit, body, before_sign_in } = self.limits;
-        if !needs_permit && body == 0 {
+        let Limits { class, need, needs_permit, body, before_sign_in } = self.limits;
+        let is_at_once = !needs_permit && body == 0;
+        if is_at_once && need == Need::Public {
             return self.endpoint.call(request).await;
         }
         let state: Arc<State> = Arc::clone(State::of(&request)?);
@@ -192,7 +216,11 @@ impl Handler {
             Class::Api => {
                 let (caller, signed_in) = identify::caller(&request, &state).await?;
                 if let Some(signed_in) = signed_in {
+                    signed_in.check(need)?;
                     request.set_data(signed_in);
+                }
+                if is_at_once {
+                    return self.endpoint.call(request).await;
                 }
                 caller
             }
@@ -216,6 +244,7 @@ impl Handler {
             if class == Class::Api && began.elapsed() >= RIGHTS_LAST {
                 // The admin may have been changed while the body arrived.
                 if let (_, Some(signed_in)) = identify::caller(&request, &state).await? {
+                    signed_in.check(need)?;
                     request.set_data(signed_in);
                 }
             }
@@ -234,6 +263,7 @@ impl Routes {
     /// Adds a path, such as `/api/users/:username`. With a trailing slash it redirects to the path without.
     #[must_use]
     pub fn at(self, path: &str, methods: Methods) -> Self {
+        let methods = methods.at(path);
         self.registering(path, &methods).add(path, methods)
     }
 
@@ -248,7 +278,9 @@ impl Routes {
         param: Methods,
     ) -> Self {
         let Some((parent, name)) = path.rsplit_once("/:") else { return self.at(path, literal) };
+        let param = param.at(path);
         let path = format!("{parent}/{value}");
+        let literal = literal.at(&path);
         self.registering(&path, &literal).add(&path, literal.or(param).data(LiteralParam { name, value }))
     }
 
@@ -263,6 +295,7 @@ impl Routes {
     /// Adds a path that OpenAPI can't describe.
     #[must_use]
     pub fn hidden(self, path: &str, methods: Methods) -> Self {
+        let methods = methods.at(path);
         self.recording_limits(path, &methods).add(path, methods)
     }
 
@@ -304,27 +337,4 @@ impl Routes {
         }
         self
     }
-}
-
-/// Redirects (307) to the path without its trailing slash.
-async fn without_slash(request: Request) -> poem::Result<Response> {
-    let path = request.uri().path().trim_end_matches('/').to_owned();
-    redirect(request, path).await
-}
-
-/// Redirects (307) to the path with a trailing slash.
-async fn with_slash(request: Request) -> poem::Result<Response> {
-    let path = format!("{}/", request.uri().path());
-    redirect(request, path).await
-}
-
-async fn redirect(request: Request, path: String) -> poem::Result<Response> {
-    let (request, mut body) = request.split();
-    let client = Client::from_request(&request, &mut body).await?;
-    let uri = request.uri();
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Ok(Response::builder()
-        .status(StatusCode::TEMPORARY_REDIRECT)
-        .header(header::LOCATION, client.relative_url(&format!("{path}{query}")))
-        .finish())
 }

@@ -10,14 +10,14 @@ use crate::foundation::lock;
 
 /// The shares of all callers. An entry exists only while its caller holds or waits for something.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(in crate::api) struct Shares {
     most: usize,
     held: Mutex<HashMap<Subject, Arc<Semaphore>>>,
 }
 
 /// The units of a caller's share that one request holds, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share<'a> {
+pub(in crate::api) struct Share<'a> {
     shares: &'a Shares,
     subject: Subject,
     /// `None` only while it is dropped.
@@ -27,12 +27,12 @@ pub(super) struct Share<'a> {
 
 impl Shares {
     /// Shares of at most `most` units each, at least one.
-    pub(super) fn of(most: usize) -> Self {
+    pub(in crate::api) fn of(most: usize) -> Self {
         Self { most: most.clamp(1, Semaphore::MAX_PERMITS), held: Mutex::default() }
     }
 
     /// Returns a share that holds nothing yet.
-    pub(super) fn share(&self, subject: Subject) -> Share<'_> {
+    pub(in crate::api) fn share(&self, subject: Subject) -> Share<'_> {
         let mut held = lock(&self.held);
         let left = held.entry(subject).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone();
         Share { shares: self, subject, left: Some(left), taken: 0 }
@@ -41,7 +41,7 @@ impl Shares {
 
 impl Share<'_> {
     /// Takes that many units; waits while the caller's other requests hold too many.
-    pub(super) async fn take(&mut self, units: u32) {
+    pub(in crate::api) async fn take(&mut self, units: u32) {
         // The semaphore is never closed. Its permits return when the share is dropped.
         if let Some(left) = &self.left
             && let Ok(permit) = left.acquire_many(units).await

@@ -5,6 +5,7 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
@@ -31,6 +32,8 @@ struct Keys {
 pub struct Bearer {
     /// The admin's username.
     pub username: String,
+    /// The claim `sid`: the session; none for tokens of Marzneshin and of earlier versions.
+    pub session: Option<Uuid>,
     issued_at: Option<Moment>,
     account: Option<Account>,
 }
@@ -76,8 +79,15 @@ impl Signer {
         Self { candidate, keys: OnceCell::new() }
     }
 
-    /// Signs a token for `admin` that expires after `minutes`, or never if that is 0.
-    pub async fn sign(&self, db: &Db, admin: &Admin, now: Moment, minutes: u32) -> Result<String, SignError> {
+    /// Signs a token of a session of `admin` that expires after `minutes`, or never if that is 0.
+    pub async fn sign(
+        &self,
+        db: &Db,
+        admin: &Admin,
+        session: Option<Uuid>,
+        now: Moment,
+        minutes: u32,
+    ) -> Result<String, SignError> {
         let access = if admin.is_sudo { "sudo" } else { "admin" };
         let issued_at = now.seconds();
         let Account { id, password_version } = Account::of(admin);
@@ -86,12 +96,25 @@ impl Signer {
         if minutes != 0 {
             claims["exp"] = json!(issued_at + i64::from(minutes) * 60);
         }
+        if let Some(session) = session {
+            claims["sid"] = json!(session);
+        }
+        self.sign_claims(db, &claims).await
+    }
+
+    /// Signs claims. With `aud` they are no token of a session.
+    pub async fn sign_claims(&self, db: &Db, claims: &Value) -> Result<String, SignError> {
         let keys = self.keys(db).await.map_err(SignError::Store)?;
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.encoding).map_err(SignError::Encode)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &keys.encoding).map_err(SignError::Encode)
     }
 
     /// Returns the content of a token, if the token is valid at `now`.
     pub async fn check(&self, db: &Db, token: &str, now: Moment) -> Result<Option<Bearer>, StoreError> {
+        Ok(self.claims(db, token).await?.and_then(|claims| bearer(&claims, now)))
+    }
+
+    /// Returns the claims of a token that is signed, expired or not.
+    pub async fn claims(&self, db: &Db, token: &str) -> Result<Option<Map<String, Value>>, StoreError> {
         // The library tolerates a token that expired a minute ago and reads the system's clock. `bearer` checks the claims.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims.clear();
@@ -101,7 +124,7 @@ impl Signer {
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &keys.decoding, &validation);
         // No extension of JWTs is known here, so a token that requires one is refused.
         let token = token.ok().filter(|token| token.header.crit.is_none());
-        Ok(token.and_then(|token| bearer(&token.claims, now)))
+        Ok(token.map(|token| token.claims))
     }
 
     async fn keys(&self, db: &Db) -> Result<&Keys, StoreError> {
@@ -153,7 +176,11 @@ fn bearer(claims: &Map<String, Value>, now: Moment) -> Option<Bearer> {
         (None, None) => None,
         (id, version) => Some(Account { id: id?.as_i64()?, password_version: version?.as_i64()? }),
     };
-    Some(Bearer { username, issued_at, account })
+    let session = match present("sid") {
+        None => None,
+        Some(id) => Some(Uuid::try_parse(id.as_str()?).ok()?),
+    };
+    Some(Bearer { username, session, issued_at, account })
 }
 
 /// Reads a time claim in whole or fractional unix seconds. Returns `None` if the claim is present but not a time.
@@ -205,6 +232,8 @@ mod tests {
             json!({"sub": "root", "access": "sudo", "iat": NOW, "aid": 1}),
             json!({"sub": "root", "access": "sudo", "iat": NOW, "pwv": 0}),
             json!({"sub": "root", "access": "sudo", "iat": NOW, "aid": "1", "pwv": 0}),
+            json!({"sub": "root", "access": "sudo", "iat": NOW, "sid": 7}),
+            json!({"sub": "root", "access": "sudo", "iat": NOW, "sid": "seven"}),
         ] {
             assert_eq!(read(claims.clone()), None, "{claims}");
         }
@@ -223,6 +252,8 @@ mod tests {
             subscription_url_prefix: String::new(),
             password_reset_at: reset_at.map(Moment::from_micros),
             created_at: Moment::from_micros(created_at * SECOND),
+            role: None,
+            requires_second_factor: false,
         }
     }
 

@@ -19,14 +19,17 @@ use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, handler};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use super::engines::EnginePath;
+use crate::actions::api_tokens::Refused;
 use crate::actions::engines::{self, EngineError};
-use crate::api::http::auth::bearer_token;
+use crate::api::http::auth::{Identity, bearer_token};
+use crate::api::http::client::Client;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::{Input, Inputs};
 use crate::api::http::loose::LooseBool;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
+use crate::api::operations::Need;
 use crate::api::state::State;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::one_off::ConnectError;
@@ -42,6 +45,7 @@ const FAILED_CHECKS: u32 = 15;
 /// Maximum size of a message from a client, in bytes. Clients only need control frames.
 const MAX_MESSAGE_SIZE: usize = 4_096;
 
+const ROUTE: &str = "/api/nodes/:node_id/:backend/logs";
 /// The subprotocol that is selected. Browsers refuse an answer that selects none of those that they offered.
 const PROTOCOL: &str = "sarban.log";
 /// Prefix of the token as an offered subprotocol.
@@ -49,7 +53,7 @@ const BEARER: &str = "sarban.bearer.";
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     // OpenAPI can't describe a websocket.
-    routes.hidden("/api/nodes/:node_id/:backend/logs", get(logs).without_permit())
+    routes.hidden(ROUTE, get(logs).without_permit())
 }
 
 #[derive(Debug, Deserr)]
@@ -76,9 +80,14 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     else {
         return Err(ApiError::forbidden());
     };
-    if !state.admin_of_token(token).await?.is_some_and(|admin| admin.is_sudo) {
-        return Err(ApiError::forbidden());
-    }
+    let client = Client::of(request, &state.options.http.trusted_proxies);
+    let identity = state.identity(token, &client).await?.map_err(|refused| match refused {
+        // As the old panel answers.
+        Refused::Wrong => ApiError::forbidden(),
+        refused => refused.into(),
+    })?;
+    identity.may(Need::of("GET", ROUTE))?;
+    let open = state.log_streams.open(identity.admin.id)?;
     let connection = engines::for_logs(&state.panel, path.node()).await.map_err(|error| match error {
         EngineError::Connect(ConnectError::Unknown) => ApiError::forbidden(),
         error => error.into(),
@@ -91,7 +100,11 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     let LooseBool(include_buffer) = query.include_buffer;
     let (state, token) = (State::of(request)?.clone(), token.to_owned());
     let response = socket.config(config).protocols([PROTOCOL]).on_upgrade(move |socket| {
-        forward(socket, connection.backend_logs(path.backend, include_buffer), until_revoked(state, token))
+        let lines = connection.backend_logs(path.backend, include_buffer);
+        async move {
+            let _open = open;
+            forward(socket, lines, until_revoked(state, token, client)).await;
+        }
     });
     Ok(response.into_response())
 }
@@ -103,19 +116,32 @@ fn offered_token(request: &Request) -> Option<&str> {
     offers.find_map(|offer| offer.trim().strip_prefix(BEARER)).filter(|token| !token.is_empty())
 }
 
-/// Returns when the token has expired, its admin is deleted, disabled or no sudo admin any more, or that can't be checked:
-/// the reason for the client.
-async fn until_revoked(state: Arc<State>, token: String) -> &'static str {
+/// Returns when the token has expired, its admin is deleted or disabled, either lacks the right now, or that can't be checked:
+/// the code and the reason for the client. Clients come again after all codes but that of a refusal.
+async fn until_revoked(state: Arc<State>, token: String, client: Client) -> (CloseCode, &'static str) {
     let mut failed = 0;
-    while failed < FAILED_CHECKS {
+    loop {
         sleep(CHECK).await;
-        match state.admin_of_token(&token).await {
-            Ok(Some(admin)) if admin.is_sudo => failed = 0,
-            Ok(_) => return "The token is not valid any more",
-            Err(_) => failed += 1,
+        let checked = state.identity(&token, &client).await;
+        let may = |identity: Identity| identity.may(Need::of("GET", ROUTE)).is_ok();
+        let may_read = checked.ok().map(|identity| identity.is_ok_and(may));
+        if let Some(close) = close_after(&mut failed, may_read) {
+            return close;
         }
     }
-    "The token can't be checked, try again"
+}
+
+/// Returns why the log is closed after a check; `may_read` is none if it failed, as the `failed` ones before it in a row did.
+const fn close_after(failed: &mut u32, may_read: Option<bool>) -> Option<(CloseCode, &'static str)> {
+    match may_read {
+        Some(true) => *failed = 0,
+        Some(false) => return Some((CloseCode::Policy, "The token is not valid any more")),
+        None => *failed += 1,
+    }
+    if *failed < FAILED_CHECKS {
+        return None;
+    }
+    Some((CloseCode::Again, "The token can't be checked, try again"))
 }
 
 /// Forwards lines until the client disconnects, the node's stream fails or the client's rights are revoked. A slow client
@@ -123,7 +149,7 @@ async fn until_revoked(state: Arc<State>, token: String) -> &'static str {
 async fn forward(
     mut socket: WebSocketStream,
     lines: impl Stream<Item = Result<String, NodeError>> + Send,
-    revoked: impl Future<Output = &'static str> + Send,
+    revoked: impl Future<Output = (CloseCode, &'static str)> + Send,
 ) {
     let (mut lines, mut revoked) = (pin!(lines.fuse()), pin!(revoked));
     let mut pings = interval_at(Instant::now() + PING, PING);
@@ -150,8 +176,8 @@ async fn forward(
                     continue;
                 }
             },
-            reason = &mut revoked => {
-                let close = Message::close_with(CloseCode::Policy, reason);
+            (code, reason) = &mut revoked => {
+                let close = Message::close_with(code, reason);
                 let _ = timeout(SEND_TIMEOUT, socket.send(close)).await;
                 return;
             }
@@ -175,4 +201,22 @@ async fn forward(
 /// Returns the reason for a close frame, which holds up to 123 bytes.
 fn close_reason(error: &NodeError) -> String {
     format!("The node closed the log: {error}").chars().filter(char::is_ascii).take(123).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_may_come_again_when_only_the_database_is_away() {
+        let mut failed = 0;
+        let mut checks = |may_read, times: u32| {
+            let codes = (0..times).filter_map(|_| close_after(&mut failed, may_read));
+            codes.map(|(code, _)| u16::from(code)).collect::<Vec<_>>()
+        };
+        assert_eq!(checks(None, FAILED_CHECKS - 1), [0_u16; 0]);
+        assert_eq!(checks(Some(true), 1), [0_u16; 0], "the failures before count no more");
+        assert_eq!(checks(None, FAILED_CHECKS), [1013]);
+        assert_eq!(checks(Some(false), 1), [1008]);
+    }
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::actions::engines::{self, EngineError, Former};
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
@@ -23,7 +24,7 @@ use crate::store::nodes::engine_configs::StoredConfig;
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(stats, read_config, reconfigure, last_good, restore))]
+#[openapi(paths(stats, read_config, reconfigure, last_good, restore, restart))]
 pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
@@ -33,6 +34,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/nodes/:node_id/:backend/config", config)
         .at("/api/nodes/:node_id/:backend/config/last-good", get(last_good))
         .at("/api/nodes/:node_id/:backend/config/restore", post(restore).without_permit())
+        .at("/api/nodes/:node_id/:backend/restart", post(restart).without_permit())
 }
 
 /// The path of an engine.
@@ -84,26 +86,26 @@ pub struct BackendConfig {
 
 /// Returns the status of an engine.
 ///
-/// For sudo admins. The panel asks the node.
+/// The panel asks the node.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/stats", tag = "Node", params(EnginePath),
     responses((status = 200, body = BackendStats), (status = 404, description = "No such node, or the node is disabled"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
-async fn stats(state: &State, _: SudoAdmin, Path(path): Path<EnginePath>) -> Result<Json<BackendStats>, ApiError> {
+async fn stats(state: &State, _: CurrentAdmin, Path(path): Path<EnginePath>) -> Result<Json<BackendStats>, ApiError> {
     let running = engines::is_running(&state.panel, path.node(), path.backend).await?;
     Ok(Json(BackendStats { running }))
 }
 
 /// Returns the configuration of an engine.
 ///
-/// For sudo admins. The panel asks the node.
+/// The panel asks the node.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/config", tag = "Node", params(EnginePath),
     responses((status = 200, body = BackendConfigResponse), (status = 404, description = "No such node, or the node is disabled"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
 async fn read_config(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Path(path): Path<EnginePath>,
 ) -> Result<Json<BackendConfigResponse>, ApiError> {
     let (config, format) = engines::config(&state.panel, path.node(), path.backend).await?;
@@ -112,7 +114,7 @@ async fn read_config(
 
 /// Restarts an engine with a new configuration.
 ///
-/// For sudo admins. The panel watches the engine for some seconds. If the engine does not run with the new configuration,
+/// The panel watches the engine for some seconds. If the engine does not run with the new configuration,
 /// the panel puts the former one back and answers with 422 and the engine's own words. The node gets a full user sync
 /// afterwards.
 #[utoipa::path(put, path = "/api/nodes/{node_id}/{backend}/config", tag = "Node", params(EnginePath),
@@ -122,27 +124,27 @@ async fn read_config(
               (status = 502, description = "The node does not answer, or the former configuration could not be put back")))]
 #[handler]
 async fn reconfigure(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Inputs(Path(path), Json(new)): Inputs<Path<EnginePath>, Json<BackendConfig, { receive::LARGE }>>,
 ) -> Result<Json<Empty>, ApiError> {
     let LooseIntIn(format) = new.format;
     let format = ConfigFormat::from_number(format).unwrap_or(ConfigFormat::Plain);
     let new = EngineConfig { text: new.config, format };
     new.check().map_err(|fault| FieldErrors::one("config", fault))?;
-    engines::reconfigure(&state.panel, path.node(), path.backend, new).await?;
+    engines::reconfigure(&panel, path.node(), path.backend, new).await?;
     Ok(Json(Empty {}))
 }
 
 /// Returns the last configuration with which an engine ran.
 ///
-/// For sudo admins. The panel stores it, so the node need not answer.
+/// The panel stores it, so the node need not answer.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/config/last-good", tag = "Node", params(EnginePath),
     responses((status = 200, body = StoredConfigResponse), (status = 404, description = "No configuration is stored")))]
 #[handler]
 async fn last_good(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Path(path): Path<EnginePath>,
 ) -> Result<Json<StoredConfigResponse>, ApiError> {
     let stored = engines::last_good::read(&state.panel, path.node(), &path.backend).await?;
@@ -152,15 +154,29 @@ async fn last_good(
 
 /// Restarts an engine with the last configuration with which it ran.
 ///
-/// For sudo admins. Otherwise like a new configuration.
+/// Otherwise like a new configuration.
 #[utoipa::path(post, path = "/api/nodes/{node_id}/{backend}/config/restore", tag = "Node", params(EnginePath),
     responses((status = 200, body = Empty),
               (status = 404, description = "No such node, the node is disabled, or no configuration is stored"),
               (status = 409, description = "Another admin is changing a configuration of this node"),
               (status = 502, description = "The node does not answer, or the former configuration could not be put back")))]
 #[handler]
-async fn restore(state: &State, _: SudoAdmin, Path(path): Path<EnginePath>) -> Result<Json<Empty>, ApiError> {
-    engines::restore(&state.panel, path.node(), path.backend).await?;
+async fn restore(By(panel): By, _: CurrentAdmin, Path(path): Path<EnginePath>) -> Result<Json<Empty>, ApiError> {
+    engines::restore(&panel, path.node(), path.backend).await?;
+    Ok(Json(Empty {}))
+}
+
+/// Restarts an engine with the configuration that it has.
+///
+/// Starts an engine that has stopped; the node protocol has no way to stop one. Connections of its users
+/// break for a moment. Returns when the engine runs; if it does not, the answer is 422 with its own words.
+#[utoipa::path(post, path = "/api/nodes/{node_id}/{backend}/restart", tag = "Node", params(EnginePath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node, or the node is disabled"),
+              (status = 409, description = "Another admin is changing a configuration of this node, or the engine has no configuration"),
+              (status = 502, description = "The node does not answer")))]
+#[handler]
+async fn restart(By(panel): By, _: CurrentAdmin, Path(path): Path<EnginePath>) -> Result<Json<Empty>, ApiError> {
+    engines::restart(&panel, path.node(), path.backend).await?;
     Ok(Json(Empty {}))
 }
 
@@ -187,7 +203,7 @@ impl From<EngineError> for ApiError {
             EngineError::Lost { .. } | EngineError::StillRestarting | EngineError::StillWatching => {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
-            EngineError::Overtaken => Self::conflict(error.to_string()),
+            EngineError::Overtaken | EngineError::NoConfiguration => Self::conflict(error.to_string()),
             EngineError::Busy => Self::conflict("Another admin is changing a configuration of this node, try again"),
             EngineError::Connect(ConnectError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
         }

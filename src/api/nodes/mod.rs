@@ -4,6 +4,7 @@ pub mod body;
 pub mod engine_logs;
 pub mod engines;
 mod errors;
+pub mod statistics;
 pub mod sync;
 
 use deserr::Deserr;
@@ -14,8 +15,9 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use self::body::{NodeCreate, NodeModify};
 use super::state::State;
 use crate::actions::nodes;
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
+use crate::api::http::by::By;
 use crate::api::http::enum_text::{EnumText, text_list_param, text_schema};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
@@ -115,14 +117,12 @@ pub struct NodeQuery {
 }
 
 /// Lists nodes.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes", tag = "Node", params(NodeQuery, Paging),
     responses((status = 200, body = Page<NodeResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Query(query), paging): Inputs<Query<NodeQuery>, Paging>,
 ) -> Result<Json<Page<NodeResponse>>, ApiError> {
     let statuses = query.status.iter().map(|status| status.0).collect();
@@ -134,81 +134,75 @@ async fn list(
 
 /// Creates a node.
 ///
-/// For sudo admins. The panel connects to the node in the background. Returns the new node.
+/// The panel connects to the node in the background. Returns the new node.
 #[utoipa::path(post, path = "/api/nodes", tag = "Node", request_body = NodeCreate,
     responses((status = 200, body = NodeResponse), (status = 409, description = "Another node has this name, or this address and port")))]
 #[handler]
-async fn create(state: &State, _: SudoAdmin, Json(new): Json<NodeCreate>) -> Result<Json<NodeResponse>, ApiError> {
-    Ok(Json(nodes::create(&state.panel, new.into()).await?.into()))
+async fn create(By(panel): By, _: CurrentAdmin, Json(new): Json<NodeCreate>) -> Result<Json<NodeResponse>, ApiError> {
+    Ok(Json(nodes::create(&panel, new.into()).await?.into()))
 }
 
 /// Returns the settings a node needs to accept this panel.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/settings", tag = "Node", responses((status = 200, body = NodeSettings)))]
 #[handler]
-async fn settings(state: &State, _: SudoAdmin) -> Result<Json<NodeSettings>, ApiError> {
+async fn settings(state: &State, _: CurrentAdmin) -> Result<Json<NodeSettings>, ApiError> {
     let certificate = nodes::panel_certificate(&state.panel).await?;
     Ok(Json(NodeSettings { min_node_version: "v0.2.0", certificate }))
 }
 
 /// Returns a node.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
     responses((status = 200, body = NodeResponse), (status = 404, description = "No such node")))]
 #[handler]
-async fn read(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<NodeResponse>, ApiError> {
+async fn read(state: &State, _: CurrentAdmin, Path(path): Path<NodePath>) -> Result<Json<NodeResponse>, ApiError> {
     let node = store::nodes::by_id(&state.panel.db, path.id()).await?;
     Ok(Json(node.ok_or_else(not_found)?.into()))
 }
 
 /// Changes a node.
 ///
-/// For sudo admins. The panel reconnects to the node, or disconnects if the new status is `disabled`. Returns the changed
+/// The panel reconnects to the node, or disconnects if the new status is `disabled`. Returns the changed
 /// node.
 #[utoipa::path(put, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath), request_body = NodeModify,
     responses((status = 200, body = NodeResponse), (status = 404, description = "No such node"),
               (status = 409, description = "Another node has this name, or this address and port")))]
 #[handler]
 async fn modify(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Inputs(Path(path), Json(change)): Inputs<Path<NodePath>, Json<NodeModify>>,
 ) -> Result<Json<NodeResponse>, ApiError> {
-    Ok(Json(nodes::edit(&state.panel, path.id(), &change.into()).await?.into()))
+    Ok(Json(nodes::edit(&panel, path.id(), &change.into()).await?.into()))
 }
 
 /// Deletes a node, its inbounds and their hosts.
-///
-/// For sudo admins.
 #[utoipa::path(delete, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn remove(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    nodes::remove(&state.panel, path.id()).await?;
+async fn remove(By(panel): By, _: CurrentAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    nodes::remove(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 
 /// Starts a full user sync for a node.
 ///
-/// For sudo admins. Returns before the sync is done.
+/// Returns before the sync is done.
 #[utoipa::path(post, path = "/api/nodes/{node_id}/resync", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn resync(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    nodes::resync(&state.panel, path.id()).await?;
+async fn resync(By(panel): By, _: CurrentAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    nodes::resync(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 
 /// Replaces the pinned certificate of a node.
 ///
-/// For sudo admins. The panel reconnects and trusts the certificate that the node presents next.
+/// The panel reconnects and trusts the certificate that the node presents next.
 #[utoipa::path(post, path = "/api/nodes/{node_id}/repin", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn repin(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    nodes::repin(&state.panel, path.id()).await?;
+async fn repin(By(panel): By, _: CurrentAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    nodes::repin(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 

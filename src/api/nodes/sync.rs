@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::{NodePath, not_found};
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;
 use crate::api::http::query::Path;
@@ -42,14 +42,12 @@ pub struct NodeSyncResponse {
 }
 
 /// Returns how far a node is in step with the panel's users.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/sync", tag = "Node", params(NodePath),
     responses((status = 200, body = NodeSyncResponse), (status = 404, description = "No such node")))]
 #[handler]
 async fn read_sync(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Path(path): Path<NodePath>,
 ) -> Result<Json<NodeSyncResponse>, ApiError> {
     let progress = sync_progress::of_node(&state.panel.db, path.id()).await?;

@@ -9,8 +9,9 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::inbounds::InboundResponse;
 use super::state::State;
 use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
-use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
@@ -20,6 +21,8 @@ use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, InboundId, ServiceId};
+use crate::domain::rights::Extent;
+use crate::domain::scope::{Action, Resource};
 use crate::domain::service::Service;
 use crate::domain::user::document::UserDocument;
 use crate::store::hosts::inbounds;
@@ -97,8 +100,8 @@ pub struct ServiceFilter {
 
 /// Lists services.
 ///
-/// Sudo admins and admins with `all_services_access` see all services, other admins those they may assign. `user_ids` has
-/// only the admin's own users, for sudo admins all users.
+/// Admins with the right to all, or with `all_services_access`, see all services, others those they may assign. `user_ids` has
+/// only users that the admin may read.
 #[utoipa::path(get, path = "/api/services", tag = "Service", params(ServiceFilter, Paging),
     responses((status = 200, body = Page<ServiceResponse>)))]
 #[handler]
@@ -108,7 +111,7 @@ async fn list(
     Inputs(Query(filter), paging): Inputs<Query<ServiceFilter>, Paging>,
 ) -> Result<Response, ApiError> {
     let owner = only_users_of(&by);
-    let (scope, name, db) = (assignable_by(&by), &filter.name, &state.panel.db);
+    let (scope, name, db) = (visible_to(&by), &filter.name, &state.panel.db);
     if filter.count_users.0 {
         let (services, total) =
             services::list(&state.panel, scope, owner, name, 0, paging.limit(), paging.offset()).await?;
@@ -122,18 +125,23 @@ async fn list(
 
 /// Creates a service.
 ///
-/// For sudo admins. Unknown inbounds are ignored. Returns the new service.
+/// Unknown inbounds are ignored. Returns the new service.
 #[utoipa::path(post, path = "/api/services", tag = "Service", request_body = ServiceCreate,
     responses((status = 200, body = ServiceResponse)))]
 #[handler]
-async fn create(state: &State, _: SudoAdmin, Json(new): Json<ServiceCreate>) -> Result<Response, ApiError> {
+async fn create(
+    state: &State,
+    By(panel): By,
+    CurrentAdmin(by): CurrentAdmin,
+    Json(new): Json<ServiceCreate>,
+) -> Result<Response, ApiError> {
     let new = NewService { name: new.name, inbound_ids: inbound_ids(new.inbound_ids) };
-    response::one(&state.panel.db, None, services::create(&state.panel, new).await?).await
+    response::one(&state.panel.db, only_users_of(&by), services::create(&panel, new).await?).await
 }
 
 /// Returns a service.
 ///
-/// For admins who may assign it. `user_ids` has only the admin's own users, for sudo admins all users.
+/// For admins who may assign it or read all. `user_ids` has only users that the admin may read.
 #[utoipa::path(get, path = "/api/services/{id}", tag = "Service", params(ServicePath),
     responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
 #[handler]
@@ -142,7 +150,7 @@ async fn read(
     CurrentAdmin(by): CurrentAdmin,
     Path(path): Path<ServicePath>,
 ) -> Result<Response, ApiError> {
-    if !by.may_give_all_services() && !by.service_ids.contains(&path.id()) {
+    if !by.service_ids.contains(&path.id()) && visible_to(&by) != Scope::All {
         return Err(ApiError::forbidden());
     }
     let owner = only_users_of(&by);
@@ -151,39 +159,38 @@ async fn read(
 
 /// Changes a service.
 ///
-/// For sudo admins. Nodes receive the change for all active users of the service. Returns the changed service.
+/// Nodes receive the change for all active users of the service. Returns the changed service.
 #[utoipa::path(put, path = "/api/services/{id}", tag = "Service", params(ServicePath), request_body = ServiceModify,
     responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
 #[handler]
 async fn modify(
     state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    CurrentAdmin(by): CurrentAdmin,
     Inputs(Path(path), Json(change)): Inputs<Path<ServicePath>, Json<ServiceModify>>,
 ) -> Result<Response, ApiError> {
     let change = ServiceChange { name: change.name, inbound_ids: change.inbound_ids.map(inbound_ids) };
-    response::one(&state.panel.db, None, services::update(&state.panel, path.id(), change).await?).await
+    response::one(&state.panel.db, only_users_of(&by), services::update(&panel, path.id(), change).await?).await
 }
 
 /// Deletes a service.
 ///
-/// For sudo admins. Its users remain, with their other services.
+/// Its users remain, with their other services.
 #[utoipa::path(delete, path = "/api/services/{id}", tag = "Service", params(ServicePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such service")))]
 #[handler]
-async fn remove(state: &State, _: SudoAdmin, Path(path): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
-    services::delete(&state.panel, path.id()).await?;
+async fn remove(By(panel): By, _: CurrentAdmin, Path(path): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
+    services::delete(&panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 
 /// Lists the users of a service.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/services/{id}/users", tag = "Service", params(ServicePath, Paging),
     responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such service")))]
 #[handler]
 async fn users_of(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
     let id = services::by_id(&state.panel, path.id(), None).await?.id;
@@ -193,14 +200,12 @@ async fn users_of(
 }
 
 /// Lists the inbounds of a service.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/services/{id}/inbounds", tag = "Service", params(ServicePath, Paging),
     responses((status = 200, body = Page<InboundResponse>), (status = 404, description = "No such service")))]
 #[handler]
 async fn inbounds_of(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<InboundResponse>>, ApiError> {
     let id = services::by_id(&state.panel, path.id(), None).await?.id;
@@ -222,7 +227,12 @@ pub(in crate::api) async fn page_of(
 
 /// The owner of the users that an admin may see in a service; none: all users.
 pub(in crate::api) fn only_users_of(admin: &Admin) -> Option<AdminId> {
-    (!admin.is_sudo).then_some(admin.id)
+    admin.only_own(Resource::Users, Action::Read)
+}
+
+/// The services that an admin may see.
+fn visible_to(admin: &Admin) -> Scope {
+    if admin.may(Resource::Services, Action::Read, Extent::All) { Scope::All } else { assignable_by(admin) }
 }
 
 /// The services that an admin may assign to users.

@@ -10,8 +10,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::subscription::{RuleRequest, RuleResponse, SubscriptionSettingsResponse, checked};
 use crate::actions::settings::{self, TakeRulesError};
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
+use crate::api::http::by::By;
 use crate::api::http::enum_text::{nullable_text_schema, text_schema};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
@@ -96,36 +97,36 @@ pub struct RuleTestResponse {
 
 /// Compares the client rules with today's.
 ///
-/// For sudo admins. Imported and old rules stay as they are; this returns which programs get something else than today's
+/// Imported and old rules stay as they are; this returns which programs get something else than today's
 /// rules would give them.
 #[utoipa::path(get, path = "/api/system/settings/subscription/offer", tag = "System",
     responses((status = 200, body = RuleOfferResponse)))]
 #[handler]
-async fn rule_offer(state: &State, _: SudoAdmin) -> Result<Json<RuleOfferResponse>, ApiError> {
+async fn rule_offer(state: &State, _: CurrentAdmin) -> Result<Json<RuleOfferResponse>, ApiError> {
     Ok(Json(settings::rule_offer(&state.panel).await?.into()))
 }
 
 /// Takes today's client rules.
 ///
-/// For sudo admins. Clients that are no known program get the same as before, and programs that a rule of their own blocks
+/// Clients that are no known program get the same as before, and programs that a rule of their own blocks
 /// stay blocked. Returns the settings of subscriptions.
 #[utoipa::path(post, path = "/api/system/settings/subscription/offer", tag = "System",
     responses((status = 200, body = SubscriptionSettingsResponse),
               (status = 409, description = "The rules were changed meanwhile")))]
 #[handler]
-async fn take_rule_offer(state: &State, _: SudoAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
-    Ok(Json(settings::take_rules(&state.panel).await?.into()))
+async fn take_rule_offer(By(panel): By, _: CurrentAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
+    Ok(Json(settings::take_rules(&panel).await?.into()))
 }
 
 /// Tests client rules with a User-Agent.
 ///
-/// For sudo admins. Changes nothing.
+/// Changes nothing.
 #[utoipa::path(post, path = "/api/system/settings/subscription/test", tag = "System", request_body = RuleTestRequest,
     responses((status = 200, body = RuleTestResponse)))]
 #[handler]
 async fn test_rules(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Json(request): Json<RuleTestRequest>,
 ) -> Result<Json<RuleTestResponse>, ApiError> {
     let rules = match request.rules {

@@ -7,8 +7,9 @@ use tokio::task::spawn_blocking;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::actions::settings;
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
+use crate::api::http::by::By;
 use crate::api::http::enum_text::{EnumText, text_schema};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
@@ -140,41 +141,39 @@ pub struct RuleRequest {
 }
 
 /// Returns the settings of subscriptions.
-///
-/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/settings/subscription", tag = "System",
     responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
-async fn subscription(state: &State, _: SudoAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
+async fn subscription(state: &State, _: CurrentAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
     Ok(Json(store::settings::subscription(&state.panel.db).await?.into()))
 }
 
 /// Replaces the settings of subscriptions.
 ///
-/// For sudo admins. All processes of the cluster apply them within a second. Returns the new settings.
+/// All processes of the cluster apply them within a second. Returns the new settings.
 #[utoipa::path(put, path = "/api/system/settings/subscription", tag = "System",
     request_body = SubscriptionSettingsRequest, responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
 async fn set_subscription(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Json(new): Json<SubscriptionSettingsRequest>,
 ) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
     let mut new = SubscriptionSettings::from(new);
     new.rules = checked(new.rules).await?;
-    settings::set_subscription(&state.panel, &new).await?;
+    settings::set_subscription(&panel, &new).await?;
     Ok(Json(new.into()))
 }
 
 /// Changes some settings of subscriptions.
 ///
-/// For sudo admins. All processes of the cluster apply them within a second. Returns all settings.
+/// All processes of the cluster apply them within a second. Returns all settings.
 #[utoipa::path(patch, path = "/api/system/settings/subscription", tag = "System",
     request_body = SubscriptionSettingsChange, responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
 async fn change_subscription(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Json(change): Json<SubscriptionSettingsChange>,
 ) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
     let rules = match change.rules {
@@ -191,7 +190,7 @@ async fn change_subscription(
         placeholder_if_disabled: change.placeholder_if_disabled.map(|it| it.0),
         placeholder_remark: change.placeholder_remark,
     };
-    Ok(Json(settings::change_subscription(&state.panel, &change).await?.into()))
+    Ok(Json(settings::change_subscription(&panel, &change).await?.into()))
 }
 
 /// Refuses rules beyond the limits, without keeping a worker from other requests.

@@ -8,8 +8,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::actions::settings;
 use crate::actions::telegram_test::{self, TestError};
-use crate::api::http::auth::SudoAdmin;
+use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
+use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::loose::{LooseInt, Nullable, Patch};
@@ -100,39 +101,39 @@ pub struct TestedChat {
 
 /// Returns the settings of Telegram.
 ///
-/// For sudo admins. Returns null if none are stored.
+/// Returns null if none are stored.
 #[utoipa::path(get, path = "/api/system/settings/telegram", tag = "System",
     responses((status = 200, body = Option<TelegramSettingsResponse>)))]
 #[handler]
-async fn telegram(state: &State, _: SudoAdmin) -> Result<Json<Option<TelegramSettingsResponse>>, ApiError> {
+async fn telegram(state: &State, _: CurrentAdmin) -> Result<Json<Option<TelegramSettingsResponse>>, ApiError> {
     Ok(Json(store::settings::telegram(&state.panel.db).await?.map(TelegramSettingsResponse::from)))
 }
 
 /// Replaces the settings of Telegram.
 ///
-/// For sudo admins. Returns the new settings.
+/// Returns the new settings.
 #[utoipa::path(put, path = "/api/system/settings/telegram", tag = "System", request_body = TelegramSettingsRequest,
     responses((status = 200, body = TelegramSettingsResponse)))]
 #[handler]
 async fn set_telegram(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Json(new): Json<TelegramSettingsRequest>,
 ) -> Result<Json<TelegramSettingsResponse>, ApiError> {
     let new = TelegramSettings::from(new);
-    settings::set_telegram(&state.panel, &new).await?;
+    settings::set_telegram(&panel, &new).await?;
     Ok(Json(new.into()))
 }
 
 /// Changes some settings of Telegram.
 ///
-/// For sudo admins. Returns all settings.
+/// Returns all settings.
 #[utoipa::path(patch, path = "/api/system/settings/telegram", tag = "System", request_body = TelegramSettingsChange,
     responses((status = 200, body = TelegramSettingsResponse)))]
 #[handler]
 async fn change_telegram(
-    state: &State,
-    _: SudoAdmin,
+    By(panel): By,
+    _: CurrentAdmin,
     Json(change): Json<TelegramSettingsChange>,
 ) -> Result<Json<TelegramSettingsResponse>, ApiError> {
     let change = TelegramChange {
@@ -140,19 +141,19 @@ async fn change_telegram(
         admin_id: change.admin_id.map(|ids| ids.into_iter().map(|id| id.0).collect()),
         channel_id: change.channel_id.0.map(|id| id.map(|id| id.0)),
     };
-    Ok(Json(settings::change_telegram(&state.panel, &change).await?.into()))
+    Ok(Json(settings::change_telegram(&panel, &change).await?.into()))
 }
 
 /// Sends a test message to all Telegram chats.
 ///
-/// For sudo admins. Stores nothing. Returns for each chat if the message arrived; takes ten seconds at most.
+/// Stores nothing. Returns for each chat if the message arrived; takes ten seconds at most.
 #[utoipa::path(post, path = "/api/system/settings/telegram/test", tag = "System", request_body = TelegramTestRequest,
     responses((status = 200, body = TelegramTestResponse),
               (status = 409, description = "No bot is set, it can't be used, or another test is running")))]
 #[handler]
 async fn test_telegram(
     state: &State,
-    _: SudoAdmin,
+    _: CurrentAdmin,
     Json(request): Json<TelegramTestRequest>,
 ) -> Result<Json<TelegramTestResponse>, ApiError> {
     let given = request.settings.map(TelegramSettings::from);

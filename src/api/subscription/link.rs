@@ -1,6 +1,5 @@
 //! Subscription links: the path, and the user whose link it is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use poem::{FromRequest, Request, RequestBody};
@@ -8,11 +7,11 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
+use super::subscriber::{Found, Subscriber};
 use crate::actions::attempt_limiter::Subject;
 use crate::api::http::client::Client;
 use crate::api::http::error::ApiError;
 use crate::api::state::State;
-use crate::domain::user::User;
 
 /// Delay of the answer to a wrong link, after its request: longer than the check of a link takes.
 const WRONG_LINK_DELAY: Duration = Duration::from_millis(25);
@@ -65,17 +64,17 @@ impl State {
         username: &str,
         key: &str,
         client: &Client,
-    ) -> Result<Arc<User>, ApiError> {
+    ) -> Result<Subscriber, ApiError> {
         // All wrong links are answered after the same time, so that it reveals nothing: not if the user exists, nor if it is
         // cached, nor how much of the key is right.
         let due = Instant::now() + WRONG_LINK_DELAY;
-        let user = self.caches.users.recent_user(username).await?;
+        let Found { user, sources, copy_age } = self.find_subscriber(username, key).await?;
         let expected = user.as_ref().map_or("", |user| user.key.as_str());
         let is_right: bool = expected.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is not hexadecimal was set by hand. Links with such keys are not accepted.
         let is_hex = !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit());
         if let Some(user) = user.filter(|_| is_right && is_hex) {
-            return Ok(user);
+            return Ok(Subscriber { user, sources, copy_age });
         }
         let error = match client.address {
             None => not_found(),

@@ -3,10 +3,11 @@
 pub mod link;
 pub mod page;
 mod rendering;
+mod subscriber;
 pub mod turns;
 
 use poem::http::{Method, header};
-use poem::{Request as HttpRequest, Response, handler};
+use poem::{IntoResponse, Request as HttpRequest, Response, handler};
 use utoipa::OpenApi;
 
 use super::state::State;
@@ -20,6 +21,7 @@ use crate::domain::user::document::UserDocument;
 use crate::subscription::Format;
 use link::{Link, LinkAs, not_found};
 use rendering::user_agent;
+use subscriber::Subscriber;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -46,22 +48,22 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
               (status = 429, description = "Too many wrong links from this address; Retry-After has the number of seconds to wait")))]
 #[handler]
 async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<'_>) -> Result<Response, ApiError> {
-    let user = state.subscriber(link.username, link.key, &client).await?;
-    let sources = state.caches.sources().await?;
+    let subscriber = state.subscriber(link.username, link.key, &client).await?;
+    let Subscriber { user, sources, .. } = &subscriber;
     let agent = user_agent(request);
     if !state.options.http.read_only && request.method() != Method::HEAD {
         state.caches.fetches.record(user.id, state.panel.clock.now(), &agent);
     }
-    let _turn = state.turns.take(sources.has_many_hosts || sources.has_many_rules).await;
+    let turn = state.turns.take(sources.has_many_rules || sources.has_many_hosts(user)).await?;
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
-        return Ok(state.user_page(&user, &sources, &client));
+        return Ok(subscriber.mark(state.user_page(user, sources, &client, &turn)));
     }
     match sources.rules.result(&agent) {
-        Some(RuleResult::Template) => Ok(state.user_page(&user, &sources, &client)),
+        Some(RuleResult::Template) => Ok(subscriber.mark(state.user_page(user, sources, &client, &turn))),
         Some(result) => {
             let format = Format::from_rule_result(result).ok_or_else(not_found)?;
-            Ok(state.subscription(format, &user, &sources, &client, request))
+            Ok(subscriber.mark(state.subscription(format, user, sources, &client, request, &turn)))
         }
         None => Err(not_found()),
     }
@@ -74,9 +76,9 @@ async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<
     responses((status = 200, body = UserDocument), (status = 404, description = "No such subscription"),
               (status = 429, description = "Too many wrong links from this address; Retry-After has the number of seconds to wait")))]
 #[handler]
-async fn info(state: &State, client: Client, link: Link<'_>) -> Result<Json<UserDocument>, ApiError> {
-    let user = state.subscriber(link.username, link.key, &client).await?;
-    Ok(Json(state.user_document((*user).clone())))
+async fn info(state: &State, client: Client, link: Link<'_>) -> Result<Response, ApiError> {
+    let subscriber = state.subscriber(link.username, link.key, &client).await?;
+    Ok(subscriber.mark(Json(state.user_document((*subscriber.user).clone())).into_response()))
 }
 
 /// Returns a subscription in a given format.
@@ -95,10 +97,10 @@ async fn fetch_as(
     link: LinkAs<'_>,
 ) -> Result<Response, ApiError> {
     let format = format_named("client_type", link.client_type)?;
-    let user = state.subscriber(link.username, link.key, &client).await?;
-    let sources = state.caches.sources().await?;
-    let _turn = state.turns.take(sources.has_many_hosts).await;
-    Ok(state.subscription(format, &user, &sources, &client, request))
+    let subscriber = state.subscriber(link.username, link.key, &client).await?;
+    let Subscriber { user, sources, .. } = &subscriber;
+    let turn = state.turns.take(sources.has_many_hosts(user)).await?;
+    Ok(subscriber.mark(state.subscription(format, user, sources, &client, request, &turn)))
 }
 
 /// The format of this name; an error of `field` if there is none.

@@ -3,6 +3,7 @@
 use poem::http::header;
 use poem::{Body, Response};
 
+use super::turns::Turn;
 use crate::actions::subscriptions::Sources;
 use crate::api::http::client::Client;
 use crate::api::http::security_headers::BUILT_IN_PAGE;
@@ -15,11 +16,11 @@ use crate::subscription::{formats, render};
 
 impl State {
     /// Returns the web page of a subscription.
-    pub(in crate::api) fn user_page(&self, user: &User, sources: &Sources, client: &Client) -> Response {
+    pub(in crate::api) fn user_page(&self, user: &User, sources: &Sources, client: &Client, turn: &Turn) -> Response {
         let now = self.panel.clock.now();
         // Inactive users get no links.
         let links = if user.is_active(now) {
-            render(&formats::LINKS, &self.rendering(user, sources, ""), &mut self.rng.fork()).body
+            render(&formats::LINKS, &self.rendering(user, sources, "", turn), &mut self.rng.fork()).body
         } else {
             String::new()
         };

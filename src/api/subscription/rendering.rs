@@ -6,14 +6,13 @@ use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response};
 use rand::Rng as _;
 
+use super::turns::Turn;
 use crate::actions::subscriptions::Sources;
 use crate::api::http::client::Client as HttpClient;
 use crate::api::http::etag::is_current;
 use crate::api::state::State;
-use crate::domain::host::variables::HostVariables;
 use crate::domain::user::User;
 use crate::foundation::with_sources;
-use crate::subscription::client::Client;
 use crate::subscription::etag::etag;
 use crate::subscription::headers::headers;
 use crate::subscription::{Format, LeftOut, Request, render};
@@ -30,9 +29,10 @@ impl State {
         sources: &Sources,
         client: &HttpClient,
         http: &HttpRequest,
+        turn: &Turn,
     ) -> Response {
         let agent = user_agent(http);
-        let request = self.rendering(user, sources, &agent);
+        let request = self.rendering(user, sources, &agent, turn);
         // A subscription that is rendered with random values has no tag.
         let etag = etag(format, &request, sources.revision.wrapping_add(self.render_context_revision));
         let is_current = etag.as_ref().is_some_and(|etag| is_current(http, etag));
@@ -70,22 +70,15 @@ impl State {
         response
     }
 
-    /// Returns everything that a rendering for this user depends on.
+    /// Returns everything that a rendering for this user depends on. Who renders has taken a turn, if that is expensive.
     pub(in crate::api) fn rendering<'a>(
         &'a self,
         user: &'a User,
         sources: &'a Sources,
         user_agent: &'a str,
+        _: &'a Turn,
     ) -> Request<'a> {
-        let render_context = &self.options.render_context;
-        Request {
-            variables: HostVariables::of(user, sources.server(render_context), self.panel.clock.now()),
-            catalogue: &sources.catalogue,
-            settings: &sources.settings,
-            templates: &render_context.templates,
-            derivation: render_context.derivation,
-            client: Client::of(user_agent),
-        }
+        sources.request(&self.options.render_context, user, user_agent, self.panel.clock.now())
     }
 
     /// Returns the URL of the request. The prefix in the settings wins over that by which the client reached the panel.

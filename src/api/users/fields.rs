@@ -37,9 +37,12 @@ impl Deserr<FieldErrors> for UsernameField {
         value: Value<V>,
         location: ValuePointerRef<'_>,
     ) -> Result<Self, FieldErrors> {
-        Username::parse(&text(value, location)?)
-            .map(Self)
-            .ok_or_else(|| FieldErrors::at(location, "must be 3 to 32 letters, digits or underscores of any script"))
+        Username::parse(&text(value, location)?).map(Self).ok_or_else(|| {
+            FieldErrors::at(
+                location,
+                "must be 3 to 32 letters, their marks, digits, underscores or joiners, of any script",
+            )
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::http::query::Params;
 use crate::domain::ids::ServiceId;
 use crate::domain::user::edit::{NewUser, UserEdit};
 use crate::domain::user::{ExpireStrategy, Expiry, ExpiryEdit, ExpiryError, ExpiryFields, ResetStrategy};
-use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
+use crate::store::users::list::{Names, NearlyLimited, UserFilter, UserSort, UserWindow};
 
 /// The path of a user.
 #[derive(Debug, Deserr, utoipa::IntoParams)]
@@ -119,47 +119,92 @@ pub(in crate::api) struct UserModify {
 }
 
 /// Filters and order of a list of users.
-#[derive(Debug, Deserr, utoipa::IntoParams)]
+#[derive(Debug, Default, Deserr, utoipa::IntoParams, utoipa::ToSchema)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct UserQuery {
     /// One value: filter by usernames that contain it. Several values: exactly these usernames.
     #[deserr(default)]
+    #[param(required = false)]
+    #[schema(required = false)]
     username: Vec<String>,
     #[deserr(default)]
     #[param(schema_with = order)]
+    #[schema(schema_with = order)]
     order_by: Option<EnumText<UserSort>>,
     /// Descending order. Ignored without `order_by`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     descending: LooseBool,
     /// Filter by `is_active`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     is_active: Option<LooseBool>,
     /// Filter by `activated`: users that nodes accept.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     activated: Option<LooseBool>,
     /// Filter by `expired`: users whose fixed expiry date has passed.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     expired: Option<LooseBool>,
     /// Filter by `data_limit_reached`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     data_limit_reached: Option<LooseBool>,
+    /// Filter by use of the data limit: users who have used NOTIFY_REACHED_USAGE_PERCENT of it or more and have not reached
+    /// it, or the others.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
+    nearly_limited: Option<LooseBool>,
     /// Filter by `enabled`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
     enabled: Option<LooseBool>,
+    /// Filter by `expire_strategy`: users who wait for their first use, or those who do not.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    #[schema(value_type = Option<bool>)]
+    on_hold: Option<LooseBool>,
+    /// Filter by fixed expiry dates before this one.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_before: Option<LooseMoment>,
     /// Filter by a service of the users.
     #[deserr(default)]
     #[param(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>)]
     service_id: Option<LooseInt>,
-    /// Filter by owner. For sudo admins only.
+    /// Filter by owner. For admins who may read all users.
     #[deserr(default)]
     pub owner_username: Option<String>,
+}
+
+impl UserQuery {
+    /// The names of the fields.
+    pub const FIELDS: [&'static str; 13] = [
+        "username",
+        "order_by",
+        "descending",
+        "is_active",
+        "activated",
+        "expired",
+        "data_limit_reached",
+        "nearly_limited",
+        "enabled",
+        "on_hold",
+        "expires_before",
+        "service_id",
+        "owner_username",
+    ];
 }
 
 impl Params for UserQuery {
@@ -223,8 +268,8 @@ impl UserModify {
 }
 
 impl UserQuery {
-    /// Returns the filter, without the owner.
-    pub fn filter(&self) -> UserFilter {
+    /// Returns the filter, without the owner. `usage_percent`: NOTIFY_REACHED_USAGE_PERCENT.
+    pub fn filter(&self, usage_percent: u32) -> UserFilter {
         let boolean = |value: Option<LooseBool>| value.map(|value| value.0);
         UserFilter {
             names: match self.username.as_slice() {
@@ -237,7 +282,10 @@ impl UserQuery {
             activated: boolean(self.activated),
             expired: boolean(self.expired),
             data_limit_reached: boolean(self.data_limit_reached),
+            nearly_limited: boolean(self.nearly_limited).map(|is| NearlyLimited { is, percent: usage_percent }),
             enabled: boolean(self.enabled),
+            on_hold: boolean(self.on_hold),
+            expires_before: self.expires_before.map(|date| date.0),
             ..UserFilter::default()
         }
     }
@@ -275,4 +323,23 @@ fn wrong_expiry(error: ExpiryError) -> FieldErrors {
 
 fn services(ids: &[LooseInt]) -> Vec<ServiceId> {
     ids.iter().map(|id| ServiceId(id.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn fields_of_a_filter_are_those_that_the_document_has() {
+        let RefOr::T(Schema::Object(object)) = UserQuery::schema() else { panic!("an object") };
+        let mut documented: Vec<&str> = object.properties.keys().map(String::as_str).collect();
+        let mut fields = UserQuery::FIELDS.to_vec();
+        documented.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(fields, documented);
+    }
 }

@@ -38,9 +38,9 @@ pub struct UserNodeResponse {
 
 /// Lists a user's nodes with their sync state.
 ///
-/// For sudo admins and the owner. Returns for each node whether it has the user's latest state.
+/// For the owner, and for admins who may read all users. Returns for each node whether it has the user's latest state.
 #[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(UserPath),
-    responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "The user belongs to another admin, or does not exist and the admin is not a sudo admin"),
+    responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "The user belongs to another admin, or does not exist and the admin may not read all users"),
               (status = 404, description = "No such user")))]
 #[handler]
 async fn nodes_of(

@@ -12,6 +12,7 @@ use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
+use crate::api::http::loose::LooseBool;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
@@ -41,6 +42,10 @@ pub struct ClientQuery {
     #[deserr(default)]
     #[param(value_type = Option<String>)]
     format: Option<String>,
+    /// True: also returns the document. It contains the user's credentials.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    document: Option<LooseBool>,
 }
 
 impl Params for ClientQuery {}
@@ -56,6 +61,14 @@ pub struct ExplanationResponse {
     core_version: Option<String>,
     /// Hosts of the user.
     hosts: Vec<ExplainedHostResponse>,
+    /// The document as the client gets it, if it was asked for and the client gets one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    document: Option<String>,
+    /// Media type of the document, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    content_type: Option<&'static str>,
 }
 
 /// One host of a user.
@@ -69,10 +82,11 @@ pub struct ExplainedHostResponse {
 
 /// Explains a user's subscription.
 ///
-/// For sudo admins and the owner. Returns for each host of the user if the client gets it, and why not.
+/// For the owner, and for admins who may read all users. Returns for each host of the user if the client gets it, and why not. This is no fetch of the
+/// subscription.
 #[utoipa::path(get, path = "/api/users/{username}/subscription", tag = "User", params(UserPath, ClientQuery),
     responses((status = 200, body = ExplanationResponse),
-              (status = 403, description = "The user belongs to another admin, or does not exist and the admin is not a sudo admin"),
+              (status = 403, description = "The user belongs to another admin, or does not exist and the admin may not read all users"),
               (status = 404, description = "No such user")))]
 #[handler]
 async fn explained(
@@ -85,13 +99,19 @@ async fn explained(
     let user = users::visible(&admin, state.caches.users.recent_user(&path.username).await?)?;
     let sources = state.caches.sources().await?;
     let user_agent = query.user_agent.unwrap_or_default();
-    let request = state.rendering(&user, &sources, &user_agent);
-    Ok(Json(explain(format, &sources.rules, &request, &mut state.rng.fork()).into()))
+    let turn = state.turns.take(sources.has_many_rules || sources.has_many_hosts(&user)).await?;
+    let request = state.rendering(&user, &sources, &user_agent, &turn);
+    let explanation = explain(format, &sources.rules, &request, &mut state.rng.fork());
+    let with_document = query.document.is_some_and(|wanted| wanted.0);
+    Ok(Json(ExplanationResponse::new(explanation, with_document)))
 }
 
-impl From<Explanation> for ExplanationResponse {
-    fn from(explanation: Explanation) -> Self {
+impl ExplanationResponse {
+    fn new(explanation: Explanation, with_document: bool) -> Self {
+        let document = explanation.document.filter(|_| with_document);
         Self {
+            content_type: explanation.format.filter(|_| with_document).map(|format| format.content_type),
+            document,
             format: explanation.format.map(|format| format.client_type),
             program: explanation.program.map(|program| program.name),
             core_version: explanation.core_version,

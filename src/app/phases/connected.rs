@@ -10,11 +10,13 @@ use poem::web::LocalAddr;
 use tokio_util::sync::CancellationToken;
 
 use super::running::Running;
+use crate::actions::copy::follower;
+use crate::actions::copy::source::Source;
 use crate::actions::{Panel, setup};
 use crate::app::background::Background;
-use crate::app::fetch_writer::FetchWriter;
 use crate::app::health;
 use crate::app::listener::AnyAcceptor;
+use crate::app::log_writer::LogWriter;
 use crate::app::serve_options::ServeOptions;
 use crate::app::shutdown::Shutdown;
 use crate::app::take_over::{self, Predecessor};
@@ -57,9 +59,22 @@ impl Connected {
             shutdown.requested.clone(),
         );
         let state = wiring.api(background.view.clone(), health, metrics);
-        let fetches = FetchWriter { fetches: state.caches.fetches.clone(), db: panel.db, clock: panel.clock };
-        let writing = fetches.clone().write_each_second();
+        let logs = LogWriter {
+            fetches: state.caches.fetches.clone(),
+            copy: state.options.copy.clone(),
+            uses: [state.caches.session_uses.clone(), state.caches.token_uses.clone()],
+            db: panel.db,
+            clock: panel.clock,
+        };
+        let writing = logs.clone().write_from_time_to_time();
         tokio::spawn(shutdown.requested.clone().run_until_cancelled_owned(writing));
+
+        if let Some(copy) = &state.options.copy {
+            let source = Source::Database(state.panel.db.clone());
+            let wakeups = state.panel.changes.wakeup().subscribe();
+            let following = follower::follow(copy.clone(), source, wakeups, background.coordination.own.clone());
+            tokio::spawn(shutdown.requested.clone().run_until_cancelled_owned(following));
+        }
 
         take_over::offer(settings, socket, taken_over);
         if let Some(predecessor) = predecessor
@@ -71,7 +86,7 @@ impl Connected {
         tracing::info!("the panel is at {address}");
         log_setup_link(settings, &state.panel, &address).await;
         let grace = settings.instance.shutdown_grace;
-        Ok(Running { acceptor, state, background, fetches, watchers, shutdown, grace })
+        Ok(Running { acceptor, state, background, logs, watchers, shutdown, grace })
     }
 }
 

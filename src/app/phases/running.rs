@@ -9,9 +9,9 @@ use super::stopping::Stopping;
 use crate::api::{self, state::State};
 use crate::app::background::Background;
 use crate::app::connections::{Connections, Limits};
-use crate::app::fetch_writer::FetchWriter;
 use crate::app::health::Watchers;
 use crate::app::listener::AnyAcceptor;
+use crate::app::log_writer::LogWriter;
 use crate::app::server::{self, Timeouts};
 use crate::app::shutdown::Shutdown;
 
@@ -23,7 +23,7 @@ pub(in crate::app) struct Running {
     pub(super) acceptor: AnyAcceptor,
     pub(super) state: Arc<State>,
     pub(super) background: Background,
-    pub(super) fetches: FetchWriter,
+    pub(super) logs: LogWriter,
     pub(super) watchers: Watchers,
     pub(super) shutdown: Shutdown,
     pub(super) grace: Duration,
@@ -32,13 +32,23 @@ pub(in crate::app) struct Running {
 impl Running {
     /// Serves until a signal or a successor ends it, finishes the requests and hands the background work over.
     pub(in crate::app) async fn serve(self) -> Stopping {
-        let Self { acceptor, state, background, fetches, watchers, shutdown, grace } = self;
+        let Self { acceptor, state, background, logs, watchers, shutdown, grace } = self;
         let trusted = state.options.http.trusted_proxies.clone();
         let connections = Connections::new(Limits::of_process(), trusted);
         let stopping = state.stopping.clone();
         let requests_end = grace.saturating_sub(2 * LAST_SECOND);
-        let stop = shutdown.accepting_ends(&watchers, &connections, grace, requests_end);
-        let serving = server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), stop);
+        let stop = shutdown.clone().accepting_ends(watchers, connections.clone(), grace, requests_end);
+        // As a task, so that a worker accepts a connection and goes on with it: this thread would have to wake one each time.
+        let serving = server::serve(acceptor, connections, api::routes(state), Timeouts::default(), stop);
+        let serving = tokio::spawn(serving);
+        let serving = async {
+            let served = serving.await;
+            if let Err(error) = &served {
+                tracing::error!(%error, "the HTTP server ended; the panel stops");
+            }
+            shutdown.requested.cancel();
+            served.is_err()
+        };
         // The lease is handed over at the first signal: other processes need not wait for the last request here.
         let handing_over = async {
             shutdown.requested.cancelled().await;
@@ -47,7 +57,7 @@ impl Running {
             background.hand_over(end - LAST_SECOND).await;
             end
         };
-        let ((), end) = tokio::join!(serving, handing_over);
-        Stopping { fetches, end }
+        let (has_failed, end) = tokio::join!(serving, handing_over);
+        Stopping { logs, end, has_failed }
     }
 }

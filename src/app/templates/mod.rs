@@ -142,6 +142,8 @@ mod tests {
             url_prefix: String::new(),
             server_ip: None,
             server_ipv6: None,
+            copy_max_age: std::time::Duration::ZERO,
+            copy_dir: None,
             templates: Some(folder.to_owned()),
             home_page: "home/index.html".to_owned(),
             own_page_policy: String::new(),

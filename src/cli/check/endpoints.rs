@@ -63,7 +63,9 @@ fn listed(mut failures: Vec<String>) -> String {
 /// Returns true for the right status of a request without a token: 401 below `/api`, except sign-in, setup and WebSockets.
 fn is_refusal(pattern: &str, status: u16) -> bool {
     match pattern {
-        "/api/admins/token" | "/api/setup" => status == 422,
+        "/api/admins/token" | "/api/passkey-sign-in" | "/api/setup" => status == 422,
+        // An address can have no passkeys.
+        "/api/passkey-sign-in/options" => matches!(status, 200 | 400),
         _ if is_websocket(pattern) => status == 404,
         _ if pattern.starts_with("/api/") => status == 401,
         _ => status < 500 && status != 405,

@@ -8,6 +8,7 @@ mod writer;
 
 use std::path::PathBuf;
 
+use anyhow::{Context, bail};
 use clap::Args;
 
 use self::report::Report;
@@ -19,10 +20,12 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::nodes::spool;
+use crate::store::cluster::members;
 use crate::store::import::legacy::OldFile;
 use crate::store::import::tables;
 use crate::store::usage::finish::finish;
 use crate::store::usage::totals::ApplyOptions;
+use crate::store::{Db, clock};
 
 /// Arguments of `sarban export`.
 #[derive(Debug, Args)]
@@ -47,7 +50,12 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
         Err(problem) => return Err(UsageError(format!("--to {problem}")).into()),
     };
     let mut report_file = ReportFile::create(args.report.as_deref())?;
+    let data_dir = &settings.instance.data_dir;
+    let spool_files = spool::unfinished(data_dir).with_context(|| {
+        format!("could not read the spool in {}, which may have replies of nodes; check DATA_DIR", data_dir.display())
+    })?;
     let db = database::open_migrated(settings).await?;
+    refuse_running_panel(&db).await?;
     let mut tx = db.begin_bulk().await?;
     tables::use_snapshot(&mut tx).await?;
     let mut file = OldFile::create(&path).await?;
@@ -55,17 +63,25 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
     // if it is started again, does the same.
     let options = ApplyOptions { node_hours: !settings.tasks.without_node_usage, notify_percent: None };
     finish(&mut tx, options, Clock::real().now()).await?;
-    let written = Export::new(&mut tx, &mut file).write_all().await;
-    let unfinished = tables::unfolded(&mut tx).await;
+    let written = Export::new(&mut tx, &mut file).write_all().await?;
+    let unfinished = tables::unfolded(&mut tx).await?;
     tx.rollback().await?;
     db.close().await;
-    let (written, unfinished) = (written?, unfinished?);
     file.finish().await?;
     let at = format!("{}Z", Clock::real().now().naive_iso());
-    let spool_files = spool::unfinished(&settings.instance.data_dir);
     let report = Report::new(&written, unfinished, &spool_files, at);
-    if let Some(file) = &mut report_file {
-        file.write(&report)?;
-    }
-    if args.json { output::json(&report) } else { Ok(report.print()?) }
+    let stored = report_file.as_mut().map_or(Ok(()), |file| file.write(&report));
+    let printed = if args.json { output::json(&report) } else { report.print().map_err(anyhow::Error::from) };
+    stored.and(printed).with_context(|| format!("{} is complete, and its report could not be written", path.display()))
+}
+
+/// On SQLite an export locks the panel out, and what a panel does meanwhile would be missing in the file.
+async fn refuse_running_panel(db: &Db) -> anyhow::Result<()> {
+    let running = members::live(db, clock::now(db).await?).await?;
+    let Some(one) = running.first() else { return Ok(()) };
+    bail!(
+        "a panel is running: process {} on {}; stop all panels, and export again (one that was killed counts for ten seconds)",
+        one.pid,
+        one.host
+    );
 }

@@ -27,7 +27,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::config::old_database::OldDatabaseUrl;
+use crate::domain::audit::{Actor, Entry, Origin};
 use crate::domain::moment::Moment;
+use crate::store::audit::entries;
 use crate::store::import::legacy::{Source, SourceError};
 use crate::store::import::tables::{advance_ids, contents};
 use crate::store::{Db, Tx, migrate};
@@ -131,6 +133,8 @@ async fn import(
     let checks = verify(&mut tx, &outcome, now).await?;
     let holds = checks.iter().all(Check::holds);
     if holds {
+        let entry = Entry::of_one("database.import");
+        entries::insert(&mut tx, &Origin::of(Actor::Command), &entry, now).await?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;

@@ -48,9 +48,8 @@ impl<'a> Parser<'a> {
         let name = if self.rest.starts_with('#') { None } else { Some(self.name()?) };
         self.take_while(is_blank);
         let value = if self.take_text("=") {
-            let blanks = self.take_while(is_blank);
-            // `NAME= # comment` is empty, and `NAME=#text` is not.
-            if !blanks.is_empty() && self.rest.starts_with('#') { Some(String::new()) } else { Some(self.value()?) }
+            self.take_while(is_blank);
+            Some(self.value()?)
         } else {
             None
         };
@@ -137,18 +136,11 @@ const DOUBLE_QUOTED: [(char, char); 10] = [
 ];
 const SINGLE_QUOTED: [(char, char); 2] = [('\\', '\\'), ('\'', '\'')];
 
-/// Returns where the closing quote is: a backslash takes the meaning of the character behind it.
+/// Returns where the closing quote is: the first without a backslash before it, also one that is escaped itself. If all have
+/// one, it is the last of the file. (As python-dotenv reads it up to 1.2.2, with which the old panel ran; 1.2.3 reads it otherwise.)
 fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        if c == quote {
-            return Some(at);
-        }
-        if c == '\\' {
-            characters.next()?;
-        }
-    }
-    None
+    let mut quotes = text.match_indices(quote).map(|(at, _)| at);
+    quotes.clone().find(|at| !text[..*at].ends_with('\\')).or_else(|| quotes.next_back())
 }
 
 /// Replaces the escapes; any other backslash stays.
@@ -202,7 +194,7 @@ mod tests {
             ("A=x#y", "x#y"),
             ("A=x  # y # z", "x"),
             ("A=#x", "#x"),
-            ("A= # x", ""),
+            ("A= # x # y", "# x"),
             ("A=\t\n", ""),
             ("A=b=c", "b=c"),
             ("\n\n  A=\u{a0}x\u{a0}", "x"),
@@ -232,6 +224,9 @@ mod tests {
             ("A=\"one\ntwo # no comment\n\" # comment", "one\ntwo # no comment\n"),
             ("A=''", ""),
             ("A=\"$x\"#comment", "$x"),
+            (r"A='C:\data\'", r"C:\data\"),
+            (r#"A="a\""#, r"a\"),
+            (r"A='a\\' # b'", r"a\' # b"),
         ] {
             assert_eq!(read(text), one("A", Some(value)), "{text:?}");
         }
@@ -239,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_parsed_is_skipped_to_the_end_of_its_line() {
-        for text in ["A B", "A='x", "A=\"x", "A='x' y", "=x", "'A=1", "A=\"x\\\"", "export =1", "''=1"] {
+        for text in ["A B", "A='x", "A=\"x", "A='x' y", "=x", "'A=1", "export =1", "''=1"] {
             let read = read(&format!("{text}\nB=2"));
             assert_eq!(read, [vec![None], one("B", Some("2"))].concat(), "{text:?}");
         }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::ciphers;
 use super::problem::{Problem, problem};
 use super::template::HostTemplate;
 use super::text::NoiseKind;
@@ -15,29 +16,6 @@ use crate::domain::address;
 
 /// The largest number of streams in a connection (Xray).
 const MAX_STREAMS: i64 = 1_024;
-/// Ciphers of Shadowsocks that at least one program has.
-const SHADOWSOCKS_METHODS: [&str; 20] = [
-    "none",
-    "aes-128-gcm",
-    "aes-192-gcm",
-    "aes-256-gcm",
-    "chacha20-poly1305",
-    "chacha20-ietf-poly1305",
-    "xchacha20-poly1305",
-    "xchacha20-ietf-poly1305",
-    "aes-128-ctr",
-    "aes-192-ctr",
-    "aes-256-ctr",
-    "aes-128-cfb",
-    "aes-192-cfb",
-    "aes-256-cfb",
-    "rc4-md5",
-    "chacha20-ietf",
-    "xchacha20",
-    "2022-blake3-aes-128-gcm",
-    "2022-blake3-aes-256-gcm",
-    "2022-blake3-chacha20-poly1305",
-];
 
 /// Header types of transports, and the obfuscation of Hysteria 2.
 const HEADER_TYPES: [&str; 9] =
@@ -90,7 +68,7 @@ impl HostSpec {
             ),
             (
                 "shadowsocks_method",
-                one_of(&method, &SHADOWSOCKS_METHODS),
+                method.is_empty() || ciphers::is_known(&method),
                 "must be a cipher of Shadowsocks such as aes-256-gcm",
             ),
         ];

@@ -1,6 +1,7 @@
 //! A host: how subscriptions show one inbound, or a server that is not a node.
 
 mod check;
+pub mod ciphers;
 mod conversion;
 mod core;
 mod problem;
@@ -24,7 +25,7 @@ pub use tuning::{
 };
 
 /// A host.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Host {
     /// The row.
     pub id: HostId,

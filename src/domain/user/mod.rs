@@ -1,5 +1,6 @@
 //! A user: the state of the account, and the part of it that nodes have.
 
+pub mod bulk;
 pub mod document;
 pub mod edit;
 mod expiry;
@@ -7,6 +8,8 @@ pub mod set;
 pub mod username;
 
 use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
@@ -78,7 +81,7 @@ pub struct User {
 }
 
 /// The owner of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The admin.
     pub id: AdminId,

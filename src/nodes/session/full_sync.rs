@@ -21,7 +21,7 @@ use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
 use crate::store::nodes::edit_lock;
 use crate::store::nodes::offers::MOST_STORED;
-use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin};
+use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin, SyncEnd};
 
 /// A running call with a full list. Dropped, it goes on if the node may have begun, and is broken off otherwise.
 struct ListCall {
@@ -77,6 +77,7 @@ impl Session<'_> {
         let renew_after = keys.before_last.min(clock.synced);
         let db = self.context.fence.db();
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
+        let users = list.users.len();
         changes.add_full_list(list.users);
         let operations = list.operations;
         let way = if self.synced { Way::Usual } else { self.way };
@@ -107,7 +108,8 @@ impl Session<'_> {
         self.synced = true;
         self.renewed.clear();
         self.keys = Some(SyncedKeys { before_last: keys.last, last: clock.now });
-        sync_state::end_sync(&self.context.fence, self.node, clock.now, self.context.clock.now()).await?;
+        let end = SyncEnd { key_seq: clock.now, users: i64::try_from(users).unwrap_or(i64::MAX) };
+        sync_state::end_sync(&self.context.fence, self.node, end, self.context.clock.now()).await?;
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(started.elapsed().as_secs_f64());
         Ok((stream, operations))
@@ -119,7 +121,7 @@ impl Session<'_> {
             if !self.context.fence.is_alive() {
                 return Err(SessionError::Deposed);
             }
-            sleep(self.context.timing.poll_nodes).await;
+            sleep(self.context.timing.poll_waiting).await;
         }
         Ok(())
     }
@@ -149,7 +151,7 @@ impl Session<'_> {
             SyncBegin::TooMany { unreported } => {
                 Err(NodeError::TooManyInbounds { unreported, reported: offer.inbounds.len(), most: MOST_STORED }.into())
             }
-            SyncBegin::Begun { clock, absent } => {
+            SyncBegin::Begun { clock, absent, differs } => {
                 if absent > 0 {
                     tracing::warn!(
                         node = self.node.0,
@@ -160,6 +162,9 @@ impl Session<'_> {
                     );
                 }
                 changes.full_sync_started();
+                if differs {
+                    self.context.health.new_report.send_replace(());
+                }
                 Ok(clock)
             }
         }

@@ -8,6 +8,8 @@
 //! record of the batch in an ownerless file, the reply may have been lost, and the process that replays the file
 //! reports it.
 //!
+//! A back-up holds removals off while it reads the files.
+//!
 //! Damaged bytes, and replies that the database will never accept, are set aside in `<instance>.aside`. The records
 //! around them are replayed.
 
@@ -15,6 +17,7 @@ mod aside;
 #[cfg(test)]
 mod damage;
 mod file_lock;
+mod hold;
 mod orphan;
 mod record;
 mod scan;
@@ -25,15 +28,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use uuid::Uuid;
 
+use crate::domain::spool_use::SpoolUse;
 use crate::domain::usage::UsageReply;
 use crate::foundation::{create_private_folder, private_file};
 use aside::Aside;
 
+pub use hold::{Hold, hold};
 pub use orphan::{Contents, Orphan, SpooledReply, orphans};
 
 /// Name of the folder with the spool files.
@@ -45,13 +51,55 @@ const RESERVE_PER_NODE: u64 = 64 << 10;
 /// Size in bytes from which a file without unstaged replies is rewritten although requests are open.
 const COMPACT: u64 = 1 << 20;
 
-/// Returns the spool files of a data folder that are not empty: their replies may not be in the database yet.
-pub fn unfinished(data_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(data_dir.join(FOLDER)).into_iter().flatten().flatten();
-    let is_full = |path: &PathBuf| {
-        path.extension().is_some_and(|extension| extension == "log") && fs::metadata(path).is_ok_and(|it| it.len() > 0)
-    };
-    entries.map(|entry| entry.path()).filter(is_full).collect()
+/// Returns what the spool of a data folder holds.
+pub fn in_use(data_dir: &Path) -> io::Result<SpoolUse> {
+    let mut spool = SpoolUse::default();
+    for path in unfinished(data_dir)? {
+        // Its owner may empty or remove a file at any time.
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        if metadata.len() == 0 {
+            continue;
+        }
+        spool.files += 1;
+        spool.bytes += metadata.len();
+        let written = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let written = written.and_then(|at| i64::try_from(at.as_micros()).ok());
+        spool.since = [spool.since, written].into_iter().flatten().min();
+    }
+    Ok(spool)
+}
+
+/// Returns the spool files of a data folder that are not empty: their replies may not be in the database yet. A folder without a
+/// spool has none.
+pub fn unfinished(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in files_in(&data_dir.join(FOLDER))? {
+        if !is_log(&path) {
+            continue;
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() == 0 => {}
+            // A process that has replayed it has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => found.push(path),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// The files in a spool's folder, if there is one.
+fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// True for a spool file that its process has named.
+fn is_log(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
 }
 
 /// This process's spool file.
@@ -136,12 +184,17 @@ impl Spool {
         Ok(())
     }
 
-    /// Drops a batch whose reply is in the database or will not come. The file is truncated when no replies are left.
+    /// Drops a batch whose reply is in the database or will not come. The file is truncated when no replies are left; while
+    /// removals are held off, by a later removal.
     pub fn remove(&mut self, id: Uuid) -> io::Result<()> {
         self.announced.remove(&id);
         self.unstaged.remove(&id);
         // A node that never answers must not make the file grow for ever.
-        if self.unstaged.is_empty() && self.end > 0 && (self.announced.is_empty() || self.end > COMPACT) {
+        if self.unstaged.is_empty()
+            && self.end > 0
+            && (self.announced.is_empty() || self.end > COMPACT)
+            && let Some(_allowed) = self.removal()
+        {
             self.file.set_len(0)?;
             self.end = 0;
             let announced: Vec<u8> = self.announced.values().flatten().copied().collect();
@@ -169,9 +222,18 @@ impl Spool {
         self.end == 0
     }
 
-    /// Removes the file if it has no unstaged replies and no open requests.
+    /// Removes the file if it has no unstaged replies and no open requests. While removals are held off, it stays for the
+    /// next process.
     pub fn close(&self) -> io::Result<()> {
-        if self.unstaged.is_empty() && self.announced.is_empty() { fs::remove_file(&self.path) } else { Ok(()) }
+        let is_done = self.unstaged.is_empty() && self.announced.is_empty();
+        match self.removal() {
+            Some(_allowed) if is_done => fs::remove_file(&self.path),
+            _ => Ok(()),
+        }
+    }
+
+    fn removal(&self) -> Option<hold::Removal> {
+        hold::removal(self.path.parent().unwrap_or(Path::new(".")))
     }
 
     /// An error leaves the file unchanged.

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::aside::Aside;
 use super::file_lock::lock;
+use super::hold::removal;
 use super::scan::{Part, Parts};
+use super::{files_in, is_log};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::{DAY, Moment};
 use crate::domain::usage::UsageReply;
@@ -68,15 +70,9 @@ pub struct Contents {
 /// Locks every spool file under `folder` whose owner is gone, and removes empty files that a process left while it
 /// started.
 pub fn orphans(folder: &Path) -> io::Result<Vec<Orphan>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
+    for path in files_in(folder)? {
+        if is_log(&path) {
             found.extend(Orphan::open(path)?);
         } else if path.extension().is_some_and(|extension| extension == "new") && is_left_behind(&path) {
             // Another process may have removed it first.
@@ -146,10 +142,12 @@ impl Orphan {
     }
 
     /// Removes the file after its replies are staged or set aside. Dropped without it, the orphan can be replayed again.
-    pub fn remove(mut self) -> io::Result<Contents> {
+    /// Returns none while removals are held off.
+    pub fn remove(mut self) -> io::Result<Option<Contents>> {
+        let Some(_allowed) = removal(self.path.parent().unwrap_or(Path::new("."))) else { return Ok(None) };
         self.contents.aside = self.aside.commit()?;
         fs::remove_file(&self.path)?;
         self.contents.unanswered = self.asked.into_values().collect();
-        Ok(self.contents)
+        Ok(Some(self.contents))
     }
 }

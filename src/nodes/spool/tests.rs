@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Contents, Orphan, Spool, orphans};
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::{DAY, Moment};
+use crate::domain::spool_use::SpoolUse;
 use crate::domain::usage::UsageReply;
 
 const NOW: Moment = Moment::from_micros(1_700_000_000_000_000);
@@ -32,7 +33,7 @@ fn batch(n: u128) -> Uuid {
 fn replay_at(folder: &Path, now: Moment) -> (Vec<(Uuid, UsageReply)>, Contents) {
     let mut orphan = orphans(folder).expect("read").pop().expect("one file");
     let replies = replies(&mut orphan, now);
-    (replies, orphan.remove().expect("removed"))
+    (replies, orphan.remove().expect("removed").expect("nobody holds removals off"))
 }
 
 fn replies(orphan: &mut Orphan, now: Moment) -> Vec<(Uuid, UsageReply)> {
@@ -222,4 +223,59 @@ fn file_is_truncated_without_unstaged_replies_and_removed_on_close() {
     spool.remove(Uuid::from_u128(3)).expect("third");
     spool.close().expect("removed");
     assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 0);
+}
+
+#[test]
+fn use_of_the_spool_counts_files_with_replies() {
+    let data = folder();
+    let folder = data.path().join(super::FOLDER);
+    assert_eq!(super::in_use(data.path()).expect("read"), SpoolUse::default(), "no spool yet");
+    let mut spools = [1, 2, 3].map(|id| Spool::create(&folder, Uuid::from_u128(id)).expect("a spool"));
+    assert_eq!(super::in_use(data.path()).expect("read"), SpoolUse::default(), "empty files");
+    let before = Moment::from_micros(1_600_000_000_000_000);
+    for (spool, age) in spools.iter_mut().zip([0, DAY]) {
+        spool.append(batch(1), &reply(5)).expect("written");
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(before.plus(-age).micros() as u64);
+        spool.file.set_modified(at).expect("its time");
+    }
+    let used = super::in_use(data.path()).expect("read");
+    let expected = SpoolUse { files: 2, bytes: 2 * spools[0].len(), since: Some(before.plus(-DAY).micros()) };
+    assert_eq!(used, expected);
+    spools[1].remove(batch(1)).expect("dropped");
+    let used = super::in_use(data.path()).expect("read");
+    assert_eq!((used.files, used.since), (1, Some(before.micros())));
+}
+
+#[test]
+fn nothing_is_removed_while_a_back_up_reads_the_files() {
+    let folder = folder();
+    let mut spools = [1, 2, 3].map(|id| Spool::create(folder.path(), Uuid::from_u128(id)).expect("a spool"));
+    for (spool, n) in spools.iter_mut().zip(1..) {
+        spool.append(batch(n), &reply(5)).expect("written");
+    }
+    let [mut live, mut closing, dead] = spools;
+    let size = live.len();
+    drop(dead);
+    let held = super::hold(folder.path()).expect("held");
+    let second = super::hold(folder.path()).expect("two back-ups at once");
+    let sizes = || {
+        let entries = fs::read_dir(folder.path()).expect("read");
+        let mut sizes: Vec<u64> = entries.map(|it| it.expect("a file").metadata().expect("its size").len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    live.remove(batch(1)).expect("put off");
+    closing.remove(batch(2)).expect("put off");
+    closing.close().expect("put off");
+    let orphan = orphans(folder.path()).expect("read").pop().expect("the dead process's file");
+    assert_eq!(orphan.remove().expect("put off"), None);
+    assert_eq!(sizes(), [size, size, size]);
+    drop(held);
+    live.remove(batch(1)).expect("put off");
+    assert_eq!(sizes(), [size, size, size], "the second back-up still reads");
+    drop(second);
+    live.remove(batch(1)).expect("made up for");
+    closing.close().expect("removed");
+    assert!(orphans(folder.path()).expect("read").pop().expect("again").remove().expect("removed").is_some());
+    assert_eq!(sizes(), [0]);
 }

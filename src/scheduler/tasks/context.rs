@@ -8,11 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::changes::Changes;
 use crate::actions::notification_targets::LiveTargets;
+use crate::backup::{BackupError, Scheduled};
 use crate::clock::Clock;
 use crate::config::crash_point::CrashPoint;
+use crate::domain::audit::{Actor, Entry, Origin};
 use crate::domain::moment::Moment;
+use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
-use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError, Transient};
+use crate::store::audit::entries;
+use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError, Transient, Tx};
 
 /// Time limit of a statement that may wait for a transaction which writes the totals of many users.
 pub(super) const LOCK_WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -43,6 +47,10 @@ pub struct Deps {
     pub crash: CrashPoint,
     /// Days until hourly traffic is summed up into daily traffic; `None`: never.
     pub hourly_retention: Option<u32>,
+    /// Days until entries of the audit log are deleted; `None`: never.
+    pub audit_retention: Option<u32>,
+    /// Where back-ups go; `None`: none are made.
+    pub back_up: Option<Scheduled>,
 }
 
 /// One run of a task.
@@ -66,6 +74,15 @@ pub(super) struct Throttle {
 }
 
 impl Context {
+    /// Enters a change of this transaction into the audit log, unless nothing changed.
+    pub(super) async fn record(&self, tx: &mut Tx, task: Task, entry: &Entry) -> Result<(), StoreError> {
+        if entry.count == 0 {
+            return Ok(());
+        }
+        let origin = Origin::of(Actor::Task { name: task.name(), epoch: self.fence.term().epoch().0 });
+        entries::insert(tx, &origin, entry, self.now).await
+    }
+
     pub(super) fn throttle(&self) -> Throttle {
         Throttle { engine: self.deps.db.engine(), since: Instant::now() }
     }
@@ -93,6 +110,9 @@ pub enum TaskError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No back-up could be made.
+    #[error("no back-up was made")]
+    BackUp(#[source] BackupError),
     /// A bug.
     #[error("the task panicked")]
     Panicked(#[source] tokio::task::JoinError),
@@ -103,7 +123,7 @@ impl Transient for TaskError {
         match self {
             Self::Fence(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
-            Self::Panicked(_) => false,
+            Self::BackUp(_) | Self::Panicked(_) => false,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Resets the used traffic of users whose period (a day, a week, 30 or 365 days) has passed since the last reset.
 
 use super::context::{Context, LOCK_WAIT_LIMIT, TaskError};
+use crate::domain::audit::{Entry, first_ids};
 use crate::domain::change::Changed;
+use crate::domain::schedule::Task;
 use crate::store::users::changes;
 use crate::store::users::resets;
 use crate::store::users::resets::CHUNK;
@@ -31,5 +33,8 @@ async fn reset(context: &Context, tx: &mut FencedTx, due: &IdList) -> Result<i64
     tx.allow(LOCK_WAIT_LIMIT).await?;
     let (reset, back) = resets::reset(tx, due, context.now).await?;
     changes::mark(tx, back, context.now).await?;
-    Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))
+    let count = i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX);
+    let entry = Entry::of_many("user.reset", "period over", count).with(first_ids(reset.as_slice()));
+    context.record(tx, Task::ResetUserDataUsage, &entry).await?;
+    Ok(count)
 }

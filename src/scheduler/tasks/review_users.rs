@@ -2,8 +2,10 @@
 
 use super::context::{Context, TaskError};
 use super::notifications;
+use crate::domain::audit::{Entry, first_ids};
 use crate::domain::change::Changed;
 use crate::domain::notification::Event;
+use crate::domain::schedule::Task;
 use crate::store::users::changes;
 use crate::store::users::review;
 use crate::store::users::review::{CHUNK, Search};
@@ -49,5 +51,14 @@ async fn settle(context: &Context, tx: &mut Tx, search: Search, found: &IdList) 
             users
         }
     };
-    Ok(i64::try_from(changed.as_slice().len()).unwrap_or(i64::MAX))
+    let count = i64::try_from(changed.as_slice().len()).unwrap_or(i64::MAX);
+    let (action, reason) = match search {
+        Search::Started(_) => ("user.start", "on hold, came online"),
+        Search::Expired => ("user.deactivate", "expired"),
+        Search::Disabled => ("user.deactivate", "disabled"),
+        Search::Limited(_) => ("user.deactivate", "data limit reached"),
+    };
+    let entry = Entry::of_many(action, reason, count).with(first_ids(changed.as_slice()));
+    context.record(tx, Task::ReviewUsers, &entry).await?;
+    Ok(count)
 }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use sqlx::{query_as, query_scalar};
 
+use super::admin_row::{AdminRow, admin_columns, admin_fields, join_role};
 use crate::domain::admin::Admin;
-use crate::domain::ids::{AdminId, ServiceId};
+use crate::domain::ids::AdminId;
 use crate::domain::moment::Moment;
 use crate::store::engine::like::containing;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, row_in_order, statements};
@@ -22,68 +23,51 @@ pub struct AdminUsage {
 
 statements! {
     BY_USERNAME =>
-        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
-            FROM admins a WHERE a.username = $1",
-        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
-              FROM admins a WHERE a.username = $1";
-    LOCK_BY_USERNAME =>
-        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
-            FROM admins a WHERE a.username = $1 FOR UPDATE OF a",
-        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
-              FROM admins a WHERE a.username = $1";
+        pg concat!("SELECT ", admin_columns!(pg), " FROM admins a", join_role!(), "WHERE a.username = $1"),
+        lite concat!("SELECT ", admin_columns!(lite), " FROM admins a", join_role!(), "WHERE a.username = $1");
+    LOCK =>
+        pg "SELECT id FROM admins WHERE username = $1 FOR UPDATE",
+        lite "SELECT id FROM admins WHERE username = $1";
     // Sums are capped at the largest number of the API.
     USAGE_BY_USERNAME =>
-        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+        pg concat!("SELECT ", admin_columns!(pg), ",
                    CAST(LEAST(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                         AS BIGINT) AS users_data_usage,
                    CAST(1 AS BIGINT) AS total
-            FROM admins a WHERE a.username = $1",
-        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+            FROM admins a", join_role!(), "WHERE a.username = $1"),
+        lite concat!("SELECT ", admin_columns!(lite), ",
                      CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                           AS BIGINT) AS users_data_usage,
                      1 AS total
-              FROM admins a WHERE a.username = $1";
+              FROM admins a", join_role!(), "WHERE a.username = $1");
     // PostgreSQL sums up the traffic of all admins once. SQLite is faster with a sum per admin, and with all rows as
     // one text (`users::row`).
     PAGE =>
-        pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
+        pg concat!(r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
                   given AS (SELECT admin_id, ARRAY_AGG(service_id) AS ids FROM admins_services GROUP BY admin_id),
                   named AS (SELECT *, COUNT(*) OVER () AS total FROM admins
                             WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3)
-             SELECT n.id, n.username, n.is_sudo, n.enabled, n.all_services_access, n.modify_users_access,
-                    n.subscription_url_prefix, n.password_reset_at, n.created_at, COALESCE(g.ids, '{}') AS service_ids,
-                    CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
-             FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
-        lite r"SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
-                          subscription_url_prefix, password_reset_at, created_at, json(service_ids), users_data_usage, total))
-               FROM (SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                            a.subscription_url_prefix, a.password_reset_at, a.created_at,
-                            (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+             SELECT ", admin_fields!(), r", COALESCE(g.ids, '{}') AS service_ids,
+                    CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, a.total
+             FROM named a", join_role!(), "LEFT JOIN sums s ON s.owner_id = a.id LEFT JOIN given g ON g.admin_id = a.id
+             ORDER BY a.id"),
+        lite concat!(r"SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
+                          subscription_url_prefix, password_reset_at, created_at, role_id, role_name, role_rights,
+                          requires_second_factor, json(service_ids), users_data_usage, total))
+               FROM (SELECT ", admin_columns!(lite), r",
                             CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                                  AS BIGINT) AS users_data_usage,
                             a.total
                      FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
-                           WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
-                     ORDER BY a.id)";
+                           WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a",
+                     join_role!(), "ORDER BY a.id)");
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD = "SELECT id, hashed_password, password_reset_at FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
     UPDATE =
         "UPDATE admins SET is_sudo = $2, enabled = $3, all_services_access = $4, modify_users_access = $5,
                            subscription_url_prefix = $6, password_reset_at = $7,
-                           hashed_password = COALESCE($8, hashed_password)
+                           hashed_password = COALESCE($8, hashed_password), role_id = $9, enabled_in_role = $10
          WHERE id = $1";
     DELETE = "DELETE FROM admins WHERE id = $1";
     CLEAR_SERVICES = "DELETE FROM admins_services WHERE admin_id = $1";
@@ -97,43 +81,16 @@ statements! {
                 (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)",
         lite "UPDATE users SET owner_id = NULL WHERE id IN
                 (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2)";
+    GIVE_USERS =>
+        pg "UPDATE users SET owner_id = $2 WHERE id IN
+                (SELECT id FROM users WHERE owner_id = $1 AND removed = FALSE ORDER BY id LIMIT $3 FOR UPDATE)",
+        lite "UPDATE users SET owner_id = $2 WHERE id IN
+                (SELECT id FROM users WHERE owner_id = $1 AND removed = FALSE ORDER BY id LIMIT $3)";
     ADOPT_USERS =>
         pg "UPDATE users SET owner_id = $1 WHERE id IN
                 (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2 FOR UPDATE)",
         lite "UPDATE users SET owner_id = $1 WHERE id IN
                 (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
-}
-
-row! {
-    struct AdminRow {
-        id: i64,
-        username: String,
-        is_sudo: bool,
-        enabled: bool,
-        all_services_access: bool,
-        modify_users_access: bool,
-        subscription_url_prefix: String,
-        password_reset_at: Option<i64>,
-        created_at: i64,
-        service_ids: IdList,
-    }
-}
-
-impl From<AdminRow> for Admin {
-    fn from(row: AdminRow) -> Self {
-        Self {
-            id: AdminId(row.id),
-            username: row.username,
-            is_sudo: row.is_sudo,
-            enabled: row.enabled,
-            all_services_access: row.all_services_access,
-            modify_users_access: row.modify_users_access,
-            service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
-            subscription_url_prefix: row.subscription_url_prefix,
-            password_reset_at: row.password_reset_at.map(Moment::from_micros),
-            created_at: Moment::from_micros(row.created_at),
-        }
-    }
 }
 
 row_in_order! {
@@ -153,6 +110,11 @@ row_in_order! {
         subscription_url_prefix: String,
         password_reset_at: Option<i64>,
         created_at: i64,
+        role_id: Option<i64>,
+        role_name: Option<String>,
+        role_rights: Option<String>,
+        #[serde(deserialize_with = "flag")]
+        requires_second_factor: bool,
         service_ids: IdList,
         users_data_usage: i64,
         total: i64,
@@ -171,6 +133,10 @@ impl From<ListedRow> for AdminUsage {
             subscription_url_prefix: row.subscription_url_prefix,
             password_reset_at: row.password_reset_at,
             created_at: row.created_at,
+            role_id: row.role_id,
+            role_name: row.role_name,
+            role_rights: row.role_rights,
+            requires_second_factor: row.requires_second_factor,
             service_ids: row.service_ids,
         };
         Self { admin: admin.into(), users_data_usage: row.users_data_usage }
@@ -185,8 +151,9 @@ pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, Store
 
 /// Returns the admin of this exact name and locks it until the end of the transaction.
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
-    let row =
-        db_run!(tx, LOCK_BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
+    // Two statements: on PostgreSQL the second one sees what others committed while the first one waited for the lock.
+    db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
+    let row = db_run!(tx, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
 
@@ -273,17 +240,21 @@ pub async fn insert(
 
 /// Updates everything but the name and the services; the password only if there is a new hash.
 pub async fn update(tx: &mut Tx, admin: &Admin, hashed_password: Option<&str>) -> Result<(), StoreError> {
+    // Earlier versions know no roles: to them, an admin with one is disabled.
+    let role = admin.role.as_ref().map(|role| role.id.0);
     db_execute!(
         tx,
         UPDATE,
         admin.id.0,
-        admin.is_sudo,
-        admin.enabled,
+        admin.is_sudo && role.is_none(),
+        admin.enabled && role.is_none(),
         admin.all_services_access,
         admin.modify_users_access,
         &admin.subscription_url_prefix,
         admin.password_reset_at.map(Moment::micros),
-        hashed_password
+        hashed_password,
+        role,
+        admin.enabled && role.is_some()
     )
 }
 
@@ -296,6 +267,12 @@ pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Resu
 /// Clears the owner of at most `limit` users of an admin. Returns their number.
 pub async fn orphan_users(tx: &mut Tx, id: AdminId, limit: i64) -> Result<i64, StoreError> {
     let done = db_affected!(tx, ORPHAN_USERS, id.0, limit)?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Gives at most `limit` users of an admin, without removed ones, to another. Returns their number.
+pub async fn give_users(tx: &mut Tx, from: AdminId, to: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let done = db_affected!(tx, GIVE_USERS, from.0, to.0, limit)?;
     Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
 

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::query_as;
 use uuid::Uuid;
 
+use crate::domain::copy::CopyReport;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::node_reach::NodeReach;
+use crate::domain::spool_use::SpoolUse;
 use crate::store::engine::statement::{db_execute, db_read, row, statements};
 use crate::store::engine::{Db, StoreError, Tx};
 
@@ -28,9 +30,9 @@ statements! {
                 (SELECT instance FROM cluster_member WHERE last_seen < $1 FOR UPDATE SKIP LOCKED)",
         lite "DELETE FROM cluster_member WHERE last_seen < $1";
     LEAVE = "DELETE FROM cluster_member WHERE instance = $1";
-    LIVE =
+    ALL =
         "SELECT instance, host, pid, worker_threads, cores, version, started_at, last_seen, tasks, report
-         FROM cluster_member WHERE last_seen >= $1 ORDER BY started_at, instance";
+         FROM cluster_member ORDER BY started_at, instance";
 }
 
 row! {
@@ -78,6 +80,12 @@ pub struct Report {
     /// pass on the latest that they know, so that it outlives the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub few_nodes_at: Option<i64>,
+    /// Use of the spool of its host, at most a minute ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool: Option<SpoolUse>,
+    /// State of the copy of subscriptions on its host; none without a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyReport>,
 }
 
 impl Member {
@@ -100,7 +108,7 @@ impl Member {
     }
 }
 
-/// Writes the heartbeat of `me` and deletes the members that are gone.
+/// Writes the heartbeat of `me`.
 pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreError> {
     db_execute!(
         tx,
@@ -115,7 +123,11 @@ pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreErro
         now.micros(),
         &me.tasks,
         &me.report
-    )?;
+    )
+}
+
+/// Deletes the members that are gone.
+pub async fn forget(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
     db_execute!(tx, FORGET, now.plus(-GONE).micros())
 }
 
@@ -126,7 +138,16 @@ pub async fn leave(tx: &mut Tx, instance: Uuid) -> Result<(), StoreError> {
 
 /// Returns the members alive at `now`, oldest first.
 pub async fn live(db: &Db, now: Moment) -> Result<Vec<Member>, StoreError> {
-    db_read!(db, LIVE, |sql, c| query_as::<_, Member>(sql).bind(now.plus(-GONE).micros()).fetch_all(c).await)
+    Ok(live_and_gone(db, now).await?.0)
+}
+
+/// Returns the members alive at `now`, oldest first, and whether there are others, who are gone.
+pub async fn live_and_gone(db: &Db, now: Moment) -> Result<(Vec<Member>, bool), StoreError> {
+    let mut members = db_read!(db, ALL, |sql, c| query_as::<_, Member>(sql).fetch_all(c).await)?;
+    let all = members.len();
+    members.retain(|member| member.last_seen >= now.plus(-GONE).micros());
+    let has_gone = members.len() < all;
+    Ok((members, has_gone))
 }
 
 #[cfg(test)]

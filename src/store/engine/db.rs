@@ -107,6 +107,19 @@ impl Db {
         Ok(tx)
     }
 
+    /// Begins a transaction that reads one state of the database, for however long it takes. It holds no lock that a
+    /// writer needs. On SQLite the state is the one at its first statement.
+    pub async fn begin_snapshot(&self) -> Result<Tx, StoreError> {
+        let mut tx = match self {
+            Self::Pg(pool) => {
+                pool.begin_with(BEGIN_SNAPSHOT).await.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source))?
+            }
+            Self::Lite(lite) => lite.begin_snapshot().await.map(|tx| Tx::of_sqlite(lite, tx))?,
+        };
+        tx.allow(time_limits::BULK);
+        Ok(tx)
+    }
+
     /// Begins a transaction ahead of every other writer of this process, without a time limit of its own: for the lease
     /// on SQLite. On PostgreSQL writers do not queue.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
@@ -220,7 +233,12 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
     error
 }
 
-const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0";
+/// The server, or the role, may have a short limit for statements.
+const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0; \
+                          SET LOCAL statement_timeout = 0";
+
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                              SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0";
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);

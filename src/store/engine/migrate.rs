@@ -6,19 +6,21 @@
 //!
 //! Older programs may keep running meanwhile. On PostgreSQL the tables that migrations change are therefore locked first,
 //! in the usual lock order: locks taken in the order in which migrations touch tables would cause deadlocks. No lock is
-//! waited for longer than two seconds, because all other sessions wait behind it; then all is rolled back and tried again.
+//! waited for long, because all other sessions wait behind it (`table_locks`).
 
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, query_scalar};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::db::{Db, Engine, Tx};
 use super::error::StoreError;
 use super::options::OpenOptions;
 use super::retry::Transient;
-use super::statement::{db_execute, db_read, db_run, statements};
+use super::statement::{db_read, db_run, statements};
+use super::table_locks;
+pub use super::table_locks::{is_waiting, until_one_waits};
 use crate::config::database_url::DatabaseUrl;
 use crate::foundation::with_sources;
 
@@ -61,6 +63,17 @@ const MIGRATIONS: &[Text] = migrations![
     "0018_engine_change_attempts",
     "0019_panel_address",
     "0020_setup_code",
+    "0021_admin_session",
+    "0022_audit",
+    "0023_node_counts",
+    "0024_api_token",
+    "0025_admin_role",
+    "0026_saved_views",
+    "0027_second_factor",
+    "0028_admin_quota",
+    "0029_passkey",
+    "0030_copy_change",
+    "0031_edge",
 ];
 
 /// An error of a migration.
@@ -90,11 +103,6 @@ pub enum MigrationError {
 
 statements! {
     LOCK => pg "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7310303451)) AS held", lite "SELECT 1";
-    // Statements of other sessions queue behind a waiting lock, so the wait is short.
-    SHORT_LOCK_TIMEOUT => pg "SET LOCAL lock_timeout = 2000", lite "SELECT 1";
-    LOCK_TABLES =>
-        pg "LOCK TABLE users, user_traffic, nodes, inbounds, cluster_member IN ACCESS EXCLUSIVE MODE",
-        lite "SELECT 1";
     MINIMUM = "SELECT minimum FROM schema_floor WHERE id = 1";
     // Both tables, because other programs have a table of the first name, too.
     OLD_TABLES =>
@@ -104,11 +112,11 @@ statements! {
     APPLIED = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
 }
 
-/// The first version that has all tables of `LOCK_TABLES`. Nothing runs on an older one.
+/// The first version that has all tables that are locked. Nothing runs on an older one.
 const WITH_ALL_TABLES: i64 = 3;
 
-/// Attempts to lock the tables, and the pause in between, in which other sessions proceed.
-const ATTEMPTS: usize = 20;
+/// Time for which a migration waits for other sessions before it fails, and the pause between two attempts.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Applies all pending migrations. Returns their number.
@@ -118,13 +126,13 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
 
 /// Applies the pending migrations up to a version, as an older program would.
 pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> {
-    let mut attempts = 1..ATTEMPTS;
+    let until = Instant::now() + PATIENCE;
     loop {
-        match attempt(db, version).await {
-            Err(MigrationError::Store(error)) if error.is_transient() && attempts.next().is_some() => {
+        match attempt(db, version, until).await {
+            Err(MigrationError::Store(error)) if error.is_transient() && Instant::now() < until => {
                 tracing::warn!(
                     error = with_sources(&error),
-                    "migrations are waiting for table locks that other sessions hold"
+                    "migrations are waiting for a table that another session uses"
                 );
                 sleep(PAUSE).await;
             }
@@ -133,7 +141,7 @@ pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> 
     }
 }
 
-async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
+async fn attempt(db: &Db, version: i64, until: Instant) -> Result<usize, MigrationError> {
     let mut tx = begin_locked(db).await?;
     let migrator = migrator(db.engine(), version);
     let before = applied(&mut tx, &migrator).await?;
@@ -143,9 +151,7 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
         return Ok(0);
     }
     if tx.engine() == Engine::Postgres && (WITH_ALL_TABLES..version).contains(&before) {
-        for statement in [SHORT_LOCK_TIMEOUT, LOCK_TABLES] {
-            db_execute!(&mut tx, statement)?;
-        }
+        table_locks::lock(&mut tx, until).await?;
     }
     run(&mut tx, &migrator).await?;
     tx.commit().await?;
@@ -175,6 +181,14 @@ pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     }
     tx.rollback().await?;
     Ok(usize::try_from(LATEST - before).unwrap_or(0))
+}
+
+/// Returns the newest applied version; 0 for an empty database.
+pub async fn version(db: &Db) -> Result<i64, MigrationError> {
+    let mut tx = begin_locked(db).await?;
+    let version = applied(&mut tx, &migrator(db.engine(), LATEST)).await?;
+    tx.rollback().await?;
+    Ok(version)
 }
 
 /// Tries what [`migrate`] does and rolls it back: an empty database gets all migrations for a moment, and one in use is

@@ -183,8 +183,9 @@ impl Pg {
 /// Behind a pooler a session has no settings of its own, so each transaction brings its own.
 const BEGIN_BEHIND_POOLER: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL lock_timeout = 6000";
-/// Its statements wait for a lock for as long as for an answer.
-const BEGIN_LONG: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL lock_timeout = 0";
+/// Its statements wait for a lock for as long as for an answer, whatever limit the server has.
+const BEGIN_LONG: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL lock_timeout = 0; \
+                          SET LOCAL statement_timeout = 0";
 
 impl PgTx {
     pub(in crate::store) const fn condition(&self) -> &LastCondition {

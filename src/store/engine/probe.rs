@@ -55,6 +55,12 @@ impl Db {
 
     /// True if the database refuses writes although this pool was opened to write.
     async fn is_read_only(&self) -> Result<bool, StoreError> {
+        // On SQLite the statement reads nothing: it only waits for a connection.
+        if let Self::Lite(lite) = self
+            && lite.read.is_free().map_err(|source| self.failed(IS_READ_ONLY.name, source))?
+        {
+            return Ok(false);
+        }
         let read_only = db_read!(self, IS_READ_ONLY, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await)? == 1;
         Ok(match self {
             Self::Pg(pool) => read_only && !pool.is_read_only(),

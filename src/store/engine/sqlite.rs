@@ -2,8 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
@@ -12,10 +15,10 @@ use super::condition::LastCondition;
 use super::error::StoreError;
 use super::options::OpenOptions;
 use super::retry::Transient;
-use super::sqlite_file::SqliteFile;
+use super::sqlite_file::{LogState, SqliteFile};
 use super::sqlite_readers::Readers;
 use super::sqlite_write_lock::{WriteGuard, WriteLock};
-use crate::foundation::private_file;
+use crate::foundation::{private_file, with_sources};
 
 /// SQLite's own wait for another process that writes. It blocks a thread, can't be cancelled and polls ever more
 /// rarely, so it is kept short and repeated by `begin`.
@@ -23,12 +26,19 @@ const BUSY: Duration = Duration::from_millis(20);
 /// Pause between two attempts to begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
+/// Waits for nobody.
+const WRITE_BACK: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
 /// SQLite's two pools and what they share.
 #[derive(Clone, Debug)]
 pub struct Lite {
     pub(in crate::store) read: Readers,
     pub(super) condition: LastCondition,
     write: SqlitePool,
+    /// Number of connections that `write` has opened.
+    writers: Arc<AtomicU64>,
+    /// Connections of long reads, opened when needed.
+    snapshots: SqlitePool,
     write_lock: WriteLock,
     file: SqliteFile,
     busy_timeout: Duration,
@@ -39,7 +49,8 @@ pub struct Lite {
 pub struct LiteTx {
     // Fields are dropped in this order: the transaction, then the write lock.
     tx: Transaction<'static, Sqlite>,
-    guard: WriteGuard,
+    /// `None`: the transaction only reads.
+    guard: Option<WriteGuard>,
     file: SqliteFile,
 }
 
@@ -91,13 +102,14 @@ impl Lite {
             .pragma("cache_size", "-16000")
             .optimize_on_close(true, None);
         // The writer goes first, because it switches the file to WAL.
-        let write = repeat_while_busy(options, || writer(options).connect_with(connect.clone())).await?;
+        let writers = Arc::default();
+        let write = repeat_while_busy(options, || writer(options, &writers).connect_with(connect.clone())).await?;
         let file = shared.file.clone().unwrap_or_else(|| SqliteFile::watch(path, true));
         // Each reader has its own page cache: 1 MB holds the upper levels of the B-trees that requests use, and
         // the kernel caches the rest. 2 MB made only reads deep inside a table faster.
         let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
         let read = repeat_while_busy(options, || readers(options, &reader, &file)).await?;
-        Ok(Self::new(read, write, options, shared, file))
+        Ok(Self::new(read, (write, writers), snapshots(options, reader), options, shared, file))
     }
 
     /// Opens an existing file without changing it. Its writer can't begin a transaction.
@@ -111,12 +123,32 @@ impl Lite {
         let file = shared.file.clone().unwrap_or_else(|| SqliteFile::watch(path, false));
         let read = readers(options, &connect, &file).await;
         let read = read.map_err(|source| StoreError::new("opening the SQLite database read-only", source))?;
-        Ok(Self::new(read, writer(options).connect_lazy_with(connect), options, shared, file))
+        let writers = Arc::default();
+        let write = writer(options, &writers).connect_lazy_with(connect.clone());
+        Ok(Self::new(read, (write, writers), snapshots(options, connect), options, shared, file))
     }
 
-    fn new(read: Readers, write: SqlitePool, options: &OpenOptions, shared: Shared, file: SqliteFile) -> Self {
+    fn new(
+        read: Readers,
+        (write, writers): (SqlitePool, Arc<AtomicU64>),
+        snapshots: SqlitePool,
+        options: &OpenOptions,
+        shared: Shared,
+        file: SqliteFile,
+    ) -> Self {
         let Shared { write_lock, condition, .. } = shared;
-        Self { read, condition, write, write_lock, file, busy_timeout: options.busy_timeout }
+        Self { read, condition, write, writers, snapshots, write_lock, file, busy_timeout: options.busy_timeout }
+    }
+
+    /// The log of changes as it is now; `None` if it can't be told.
+    pub(super) fn log_state(&self) -> Option<LogState> {
+        self.file.log_state()
+    }
+
+    /// The connection of writers, between two transactions, and its number. Not for writing.
+    pub(super) async fn writer(&self) -> Result<(u64, PoolConnection<Sqlite>), StoreError> {
+        let writer = self.write.acquire().await.map_err(|source| StoreError::new("the writer", source))?;
+        Ok((self.writers.load(Ordering::Relaxed), writer))
     }
 
     /// Begins a transaction after all ordinary writers that came before.
@@ -143,21 +175,50 @@ impl Lite {
         }
     }
 
+    /// Begins a transaction that reads. It holds up nobody but the end of the write-ahead log, which grows meanwhile.
+    pub(super) async fn begin_snapshot(&self) -> Result<LiteTx, StoreError> {
+        let begun = match self.check() {
+            Ok(()) => self.snapshots.begin().await,
+            Err(replaced) => Err(replaced),
+        };
+        let tx = begun.map_err(|source| StoreError::new("BEGIN", source))?;
+        Ok(LiteTx { tx, guard: None, file: self.file.clone() })
+    }
+
     async fn begin_locked(&self, guard: WriteGuard) -> Result<LiteTx, (StoreError, WriteGuard)> {
-        let begun = match self.file.check() {
+        let begun = match self.check() {
             Ok(()) => self.write.begin_with("BEGIN IMMEDIATE").await,
             Err(replaced) => Err(replaced),
         };
         match begun {
-            Ok(tx) => Ok(LiteTx { tx, guard, file: self.file.clone() }),
+            Ok(tx) => Ok(LiteTx { tx, guard: Some(guard), file: self.file.clone() }),
             Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), guard)),
         }
+    }
+
+    /// Fails if the file was deleted or replaced. Not so after a close, which removes files that are watched.
+    fn check(&self) -> sqlx::Result<()> {
+        if self.write.is_closed() { Err(sqlx::Error::PoolClosed) } else { self.file.check() }
     }
 
     /// Closes all connections when their current statements are done.
     pub(super) async fn close(&self) {
         self.read.close().await;
+        self.snapshots.close().await;
+        self.write_back().await;
         self.write.close().await;
+    }
+
+    /// Writes the log of changes to the database. The last connection to a file does so when it closes, but not when
+    /// another one closes in the same moment; and if the log was deleted while it was open, nobody can do it later.
+    async fn write_back(&self) {
+        // A pool without a connection has written nothing.
+        if self.write.size() > 0
+            && let Ok(mut writer) = self.write.acquire().await
+            && let Err(error) = sqlx::query(WRITE_BACK).execute(&mut *writer).await
+        {
+            tracing::debug!(error = with_sources(&error), "the log of changes stays beside the database");
+        }
     }
 }
 
@@ -225,12 +286,25 @@ async fn repeat_while_busy<T, F: Future<Output = sqlx::Result<T>>>(
     }
 }
 
-fn writer(options: &OpenOptions) -> SqlitePoolOptions {
+/// Connections that are closed soon after a long read: the next one is hours away.
+fn snapshots(options: &OpenOptions, connect: SqliteConnectOptions) -> SqlitePool {
+    let pool = SqlitePoolOptions::new().max_connections(2).min_connections(0).acquire_timeout(options.acquire_timeout);
+    pool.idle_timeout(Duration::from_secs(5)).connect_lazy_with(connect.row_buffer_size(1_000))
+}
+
+fn writer(options: &OpenOptions, opened: &Arc<AtomicU64>) -> SqlitePoolOptions {
+    let opened = opened.clone();
     SqlitePoolOptions::new()
+        .after_connect(move |_, _| {
+            opened.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::ready(Ok(())))
+        })
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
-        // A connection to a file does not break while it is idle.
+        // A connection to a file does not break while it is idle, and only this one can write back a log that was deleted.
         .test_before_acquire(false)
+        .max_lifetime(None)
+        .idle_timeout(None)
         .after_release(|connection, _| Box::pin(has_ended(connection)))
 }
 

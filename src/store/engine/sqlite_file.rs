@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::moment::Moment;
 use crate::foundation::lock;
 
 /// Readers look this often at most: a look costs as much as a tenth of a small statement.
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The files of an open database. Clones share what they found.
 #[derive(Clone, Debug)]
-pub(super) struct SqliteFile(Arc<Files>);
+pub(in crate::store) struct SqliteFile(Arc<Files>);
 
 #[derive(Debug)]
 struct Files {
@@ -37,6 +38,16 @@ struct Watched {
     identity: OnceLock<(u64, u64)>,
 }
 
+/// The file of the log of changes. A commit changes it: its size, or the time of its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogState {
+    inode: u64,
+    size: u64,
+    /// By the host's clock.
+    pub(super) changed: Moment,
+    nanoseconds: i64,
+}
+
 /// A file that was deleted or replaced.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{} was deleted or replaced while it was open", .0.display())]
@@ -45,7 +56,7 @@ pub(super) struct FileReplaced(PathBuf);
 impl SqliteFile {
     /// Watches the file that was just opened. `with_log`: also the two files beside it, which only a panel that writes
     /// keeps open.
-    pub(super) fn watch(path: &Path, with_log: bool) -> Self {
+    pub(in crate::store) fn watch(path: &Path, with_log: bool) -> Self {
         // SQLite puts the other two files beside the real file, not beside a link to it.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let beside = |end: &str| {
@@ -77,6 +88,13 @@ impl SqliteFile {
             None => Ok(()),
             Some(replaced) => Err(sqlx::Error::Io(io::Error::other(replaced.clone()))),
         }
+    }
+
+    /// The log as it is now; `None` if it can't be told.
+    pub(super) fn log_state(&self) -> Option<LogState> {
+        let log = fs::metadata(&self.0.files.get(1)?.path).ok()?;
+        let changed = Moment::from_micros(log.mtime() * 1_000_000 + log.mtime_nsec() / 1_000);
+        Some(LogState { inode: log.ino(), size: log.size(), changed, nanoseconds: log.mtime_nsec() })
     }
 
     /// Like `check`, but looks only if nobody has looked for a while.

@@ -48,7 +48,7 @@ type Step = Either<SqliteQueryResult, SqliteRow>;
 
 impl Readers {
     /// Opens the first of at most `max` connections. A statement waits for a connection for at most `acquire_timeout`.
-    pub(super) async fn open(
+    pub(in crate::store) async fn open(
         connect: SqliteConnectOptions,
         max: u32,
         acquire_timeout: Duration,
@@ -78,11 +78,21 @@ impl Readers {
         }
     }
 
+    /// True if a statement would not have to wait for a connection. Fails if the file is not the same any more.
+    pub(super) fn is_free(&self) -> sqlx::Result<bool> {
+        self.0.file.as_ref().map_or(Ok(()), SqliteFile::check_now_and_then)?;
+        Ok(!self.0.permits.is_closed() && self.0.permits.available_permits() > 0)
+    }
+
     async fn acquire(&self) -> sqlx::Result<Checkout> {
+        let permits = &self.0.permits;
+        // The last connection to be closed removes files that are watched.
+        if permits.is_closed() {
+            return Err(sqlx::Error::PoolClosed);
+        }
         if let Some(file) = &self.0.file {
             file.check_now_and_then()?;
         }
-        let permits = &self.0.permits;
         let permit = match permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => timeout(self.0.acquire_timeout, permits.clone().acquire_owned())

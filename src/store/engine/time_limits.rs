@@ -8,8 +8,11 @@ use std::time::Duration;
 
 /// Time limits of statements outside transactions, by the beginning of the statement's name.
 const STATEMENTS: &[(&str, Duration)] = &[
+    ("sarban::store::access::quotas::", Duration::from_secs(30)),
+    ("sarban::store::audit::", Duration::from_secs(30)),
     ("sarban::store::nodes::expected_users::", Duration::from_secs(60)),
     ("sarban::store::stats::", Duration::from_secs(30)),
+    ("sarban::store::usage::series::", Duration::from_secs(20)),
     ("sarban::store::usage::", Duration::from_secs(60)),
     ("sarban::store::users::list::", Duration::from_secs(30)),
     ("sarban::store::users::online::", Duration::from_secs(30)),

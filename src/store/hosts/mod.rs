@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use sqlx::{query_as, query_scalar};
 
-use crate::domain::host::{CoreSettings, Host, HostSpec};
+use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 use crate::store::engine::like::containing;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
@@ -40,11 +40,14 @@ statements! {
     BY_ID => pg select!(pg "WHERE h.id = $1"), lite select!(lite "WHERE h.id = $1");
     PAGE =>
         pg select!(pg r"WHERE LOWER(h.spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'address') LIKE LOWER($1) ESCAPE '\'
+                            OR LOWER(h.spec ->> 'sni') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'host') LIKE LOWER($1) ESCAPE '\'
                         ORDER BY h.id LIMIT $2 OFFSET $3"),
         lite select!(lite r"WHERE LOWER(h.spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'address') LIKE LOWER($1) ESCAPE '\'
+                                OR LOWER(h.spec ->> 'sni') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'host') LIKE LOWER($1) ESCAPE '\'
                             ORDER BY h.id LIMIT $2 OFFSET $3");
     COUNT = r"SELECT COUNT(*) FROM hosts
-              WHERE LOWER(spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(spec ->> 'address') LIKE LOWER($1) ESCAPE '\'";
+              WHERE LOWER(spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(spec ->> 'address') LIKE LOWER($1) ESCAPE '\'
+                OR LOWER(spec ->> 'sni') LIKE LOWER($1) ESCAPE '\' OR LOWER(spec ->> 'host') LIKE LOWER($1) ESCAPE '\'";
     PAGE_OF_INBOUND =>
         pg select!(pg "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3"),
         lite select!(lite "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3");
@@ -74,9 +77,7 @@ statements! {
                                is_disabled = COALESCE(c.value ->> 'is_disabled', hosts.is_disabled)
               FROM json_each($1) AS c WHERE hosts.id = c.value ->> 'id'";
     // Locked on PostgreSQL, because the update that follows writes the document again.
-    SPEC =>
-        pg "SELECT spec FROM hosts WHERE id = $1 FOR UPDATE",
-        lite "SELECT spec FROM hosts WHERE id = $1";
+    LOCK => pg select!(pg "WHERE h.id = $1 FOR UPDATE OF h"), lite select!(lite "WHERE h.id = $1");
     DELETE = "DELETE FROM hosts WHERE id = $1";
     CLEAR_SERVICES = "DELETE FROM hosts_services WHERE host_id = $1";
     ADD_SERVICES =>
@@ -132,7 +133,7 @@ pub async fn by_id(db: &Db, id: HostId) -> Result<Option<HostView>, StoreError> 
     Ok(complete(db, row).await?.pop())
 }
 
-/// Returns a page of the hosts whose remark or address contains `text` in any case, by id.
+/// Returns a page of the hosts whose remark, address, SNI or Host header contains `text` in any case, by id.
 pub async fn page(db: &Db, text: &str, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
     let rows = db_read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql)
         .bind(containing(text))
@@ -143,7 +144,7 @@ pub async fn page(db: &Db, text: &str, limit: i64, offset: i64) -> Result<Vec<Ho
     complete(db, rows).await
 }
 
-/// Returns the number of hosts whose remark or address contains `text`.
+/// Returns the number of hosts whose remark, address, SNI or Host header contains `text`.
 pub async fn count(db: &Db, text: &str) -> Result<i64, StoreError> {
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(text)).fetch_one(c).await)
 }
@@ -197,10 +198,14 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
     Ok(Some(id))
 }
 
-/// Returns the settings of current cores of a host. `None`: it has none, or does not exist.
-pub async fn core_settings(tx: &mut Tx, id: HostId) -> Result<Option<CoreSettings>, StoreError> {
-    let spec = db_run!(tx, SPEC, |sql, c| query_scalar::<_, Json<HostSpec>>(sql).bind(id.0).fetch_optional(c).await)?;
-    Ok(spec.and_then(|spec| spec.0.core_settings))
+/// Locks a host and returns it. `None`: it does not exist.
+pub async fn lock(tx: &mut Tx, id: HostId) -> Result<Option<Host>, StoreError> {
+    let row = db_run!(tx, LOCK, |sql, c| query_as::<_, HostRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    let Some(row) = row else { return Ok(None) };
+    let ids = IdList::new([id.0]);
+    let chain = db_run!(tx, CHAINS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)?;
+    let chain_ids = chain.into_iter().map(|(_, next)| HostId(next)).collect();
+    Ok(Some(Host { chain_ids, ..HostView::from(row).host }))
 }
 
 /// Replaces a host, except for its inbound. False: the host does not exist.

@@ -134,8 +134,8 @@ statements! {
               GROUP BY m.service_id";
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
-        pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
-        lite "SELECT id FROM services WHERE id = $1";
+        pg "SELECT name FROM services WHERE id = $1 FOR UPDATE",
+        lite "SELECT name FROM services WHERE id = $1";
     RENAME = "UPDATE services SET name = $2 WHERE id = $1";
     INBOUNDS = "SELECT inbound_id FROM inbounds_services WHERE service_id = $1";
     CLEAR_INBOUNDS = "DELETE FROM inbounds_services WHERE service_id = $1";
@@ -269,9 +269,12 @@ pub async fn insert(tx: &mut Tx, name: Option<&str>) -> Result<ServiceId, StoreE
     db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await).map(ServiceId)
 }
 
-/// Locks a service until the end of the transaction. False: the service does not exist.
-pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<bool, StoreError> {
-    db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(c).await).map(|id| id.is_some())
+/// Locks a service until the end of the transaction, and returns it without its users. `None`: it does not exist.
+pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<Option<Service>, StoreError> {
+    let found = db_run!(tx, LOCK, |sql, c| query_scalar::<_, Option<String>>(sql).bind(id.0).fetch_optional(c).await)?;
+    let Some(name) = found else { return Ok(None) };
+    let inbound_ids = inbounds(tx, id).await?.as_slice().iter().copied().map(InboundId).collect();
+    Ok(Some(Service { id, name, inbound_ids, first_users: Vec::new() }))
 }
 
 /// Renames a service.

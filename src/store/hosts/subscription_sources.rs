@@ -8,7 +8,9 @@ use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
 use crate::store::engine::statement::{db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
+use crate::store::{panel_addresses, settings};
 use crate::subscription::catalogue;
+use crate::subscription::shared_part::SharedPart;
 
 /// All hosts, except for those of absent inbounds and of deleted nodes, with two lists: the services that include the host (those of its inbound if it is bound, otherwise its
 /// own), and its chain in order.
@@ -71,9 +73,21 @@ pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
 }
 
 /// Returns the addresses of the nodes, by id.
-pub async fn node_addresses(db: &Db) -> Result<Vec<(NodeId, String)>, StoreError> {
+async fn node_addresses(db: &Db) -> Result<Vec<(NodeId, String)>, StoreError> {
     let rows = db_read!(db, NODES, |sql, c| { query_as::<_, (i64, String)>(sql).fetch_all(c).await })?;
     Ok(rows.into_iter().map(|(id, address)| (NodeId(id), address)).collect())
+}
+
+/// Returns everything that subscriptions are rendered from besides their user, without the owners.
+pub async fn shared_part(db: &Db) -> Result<SharedPart, StoreError> {
+    let settings = settings::subscription(db).await?;
+    let hosts = hosts(db).await?;
+    let nodes = node_addresses(db).await?;
+    let addresses = panel_addresses::all(db).await?;
+    let of_family = |is_ipv4: bool| {
+        addresses.iter().find(|stored| stored.ip.is_ipv4() == is_ipv4).map(|stored| stored.ip.to_string())
+    };
+    Ok(SharedPart { settings, hosts, nodes, ipv4: of_family(true), ipv6: of_family(false), owners: Vec::new() })
 }
 
 /// Like [`hosts`], as this transaction sees them.

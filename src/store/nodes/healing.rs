@@ -7,7 +7,7 @@ use crate::store::engine::statement::{db_affected, statements};
 use crate::store::engine::{Db, StoreError, clock};
 
 statements! {
-    CLAIM = "UPDATE nodes SET healed_at = $2
+    CLAIM = "UPDATE nodes SET healed_at = $2, healings = healings + 1
         WHERE id = $1 AND deleted_at IS NULL AND status <> 'disabled' AND (healed_at IS NULL OR healed_at <= $3)";
 }
 

@@ -8,6 +8,7 @@ pub mod expected_users;
 pub mod healing;
 pub mod hold;
 pub mod offers;
+pub mod statistics;
 pub mod sync_progress;
 pub mod sync_state;
 pub mod tls_material;

@@ -41,10 +41,12 @@ statements! {
         pg "INSERT INTO backends (node_id, name, backend_type, version, running)
             SELECT $1, o.name, o.backend_type, o.version, TRUE
             FROM json_to_recordset(CAST($2 AS JSON)) AS o (name TEXT, backend_type TEXT, version TEXT)
-            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version",
+            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version
+            WHERE backends.backend_type <> excluded.backend_type OR backends.version IS DISTINCT FROM excluded.version",
         lite "INSERT INTO backends (node_id, name, backend_type, version, running)
             SELECT $1, value ->> 'name', value ->> 'backend_type', value ->> 'version', TRUE FROM json_each($2) WHERE TRUE
-            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version";
+            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version
+            WHERE backends.backend_type <> excluded.backend_type OR backends.version IS NOT excluded.version";
     // Stops counting at $3.
     UNREPORTED =>
         pg concat!("SELECT COUNT(*) FROM (SELECT 1 FROM inbounds WHERE node_id = $1
@@ -106,6 +108,15 @@ pub struct OfferedInbound {
     pub config: String,
 }
 
+/// The result of writing a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Number of inbounds that are absent from now on.
+    pub(super) absent: u64,
+    /// True if anything differs from what the database had.
+    pub(super) differs: bool,
+}
+
 /// The engines and inbounds of a report. Of equal names and tags the first counts.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
@@ -136,20 +147,22 @@ impl<'a> Report<'a> {
     }
 
     /// Replaces the node's engines, inserts new inbounds with a default host each, updates known ones, and marks those
-    /// that are missing as absent. Returns the number of inbounds that are absent from now on.
-    pub(super) async fn write(&self, tx: &mut Tx, node: NodeId, now: Moment) -> Result<u64, StoreError> {
+    /// that are missing as absent.
+    pub(super) async fn write(&self, tx: &mut Tx, node: NodeId, now: Moment) -> Result<Written, StoreError> {
         let backends = array(&self.backends);
-        db_execute!(tx, DROP_BACKENDS, node.0, &backends)?;
-        db_execute!(tx, ADD_BACKENDS, node.0, backends)?;
+        let mut changed = db_affected!(tx, DROP_BACKENDS, node.0, &backends)?;
+        changed += db_affected!(tx, ADD_BACKENDS, node.0, backends)?;
         let absent = db_affected!(tx, SET_ABSENT, node.0, &self.json, now.micros())?;
-        db_execute!(tx, SET_KNOWN, node.0, &self.json)?;
+        changed += absent;
+        changed += db_affected!(tx, SET_KNOWN, node.0, &self.json)?;
         let new = db_run!(tx, ADD_NEW, |sql, c| {
             query_scalar::<_, i64>(sql).bind(node.0).bind(&self.json).fetch_all(c).await
         })?;
+        let differs = changed > 0 || !new.is_empty();
         if !new.is_empty() {
             db_execute!(tx, ADD_HOSTS, IdList::new(new), DEFAULT_HOST)?;
         }
-        Ok(absent)
+        Ok(Written { absent, differs })
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use super::hold;
-use super::offers::{OfferedBackend, OfferedInbound, Report};
+use super::offers::{OfferedBackend, OfferedInbound, Report, Written};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::NodeStatus;
@@ -22,7 +22,10 @@ macro_rules! columns {
 statements! {
     NODES = concat!("SELECT ", columns!(), " FROM nodes WHERE deleted_at IS NULL ORDER BY id");
     NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1 AND deleted_at IS NULL");
-    SET_HEALTH = "UPDATE nodes SET status = $2, message = $3, last_status_change = $4 WHERE id = $1 AND status <> 'disabled'";
+    SET_HEALTH = "UPDATE nodes SET status = $2, message = $3,
+        last_status_change = CASE WHEN status = $2 THEN last_status_change ELSE $4 END,
+        failures = failures + CASE WHEN status = 'healthy' AND $2 = 'unhealthy' THEN 1 ELSE 0 END
+        WHERE id = $1 AND status <> 'disabled'";
     BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE,
         synced_epoch = CASE WHEN $2 OR synced_epoch < 0 THEN 0 ELSE synced_epoch END
         WHERE id = $1 AND deleted_at IS NULL RETURNING key_synced_seq";
@@ -30,7 +33,7 @@ statements! {
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
     // Negative: changes were dropped while the full list was being sent.
-    END_SYNC = "UPDATE nodes SET synced_at = $3,
+    END_SYNC = "UPDATE nodes SET synced_at = $3, synced_users = $4,
         synced_epoch = CASE WHEN synced_epoch < 0 THEN synced_epoch ELSE (SELECT epoch FROM scheduler_epoch WHERE id = 1) END,
         key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
         WHERE id = $1";
@@ -119,6 +122,8 @@ pub enum SyncBegin {
         clock: KeyClock,
         /// Number of inbounds that were reported until now, and are not in this report.
         absent: u64,
+        /// True if the report differs from what the database had.
+        differs: bool,
     },
     /// The node does not exist.
     Deleted,
@@ -194,9 +199,9 @@ pub async fn begin_sync(
             if let Some(seen) = &offer.first_seen {
                 write_pin(tx, node, seen).await?;
             }
-            let absent = report.write(tx, node, now).await?;
+            let Written { absent, differs } = report.write(tx, node, now).await?;
             let now = db_run!(tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
-            Ok(SyncBegin::Begun { clock: KeyClock { synced, now }, absent })
+            Ok(SyncBegin::Begun { clock: KeyClock { synced, now }, absent, differs })
         })
         .await
 }
@@ -210,11 +215,20 @@ pub async fn pin(db: &Db, node: NodeId, seen: &FirstSeen) -> Result<(), StoreErr
     .await
 }
 
-/// Ends a full sync that renewed every key changed up to `key_seq`.
-pub async fn end_sync(fence: &Fence, node: NodeId, key_seq: i64, now: Moment) -> Result<(), FenceError> {
+/// The result of a full sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncEnd {
+    /// Reading of the clock `key_change` up to which every changed key was renewed.
+    pub key_seq: i64,
+    /// Number of users in the list.
+    pub users: i64,
+}
+
+/// Ends a full sync.
+pub async fn end_sync(fence: &Fence, node: NodeId, end: SyncEnd, now: Moment) -> Result<(), FenceError> {
     fence
         .transaction("end full sync", async |tx| {
-            db_execute!(tx, END_SYNC, node.0, key_seq, now.micros())?;
+            db_execute!(tx, END_SYNC, node.0, end.key_seq, now.micros(), end.users)?;
             Ok(())
         })
         .await

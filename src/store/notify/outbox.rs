@@ -65,6 +65,22 @@ statements! {
     TRY_AGAIN =
         "UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt_at = $2, finished_at = NULL
          WHERE id = $1 AND state <> 'delivered' RETURNING id";
+    // The rows' locks are taken in the order of ids.
+    TRY_DEAD_AGAIN =>
+        pg "UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt_at = $1, finished_at = NULL
+            WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE state = 'dead' AND finished_at <= $2 AND ($3 = '' OR channel = $3)
+                                 ORDER BY id LIMIT $4 FOR UPDATE)) AND state = 'dead'",
+        lite "UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt_at = $1, finished_at = NULL
+            WHERE id IN (SELECT id FROM outbox WHERE state = 'dead' AND finished_at <= $2 AND ($3 = '' OR channel = $3)
+                         ORDER BY id LIMIT $4)";
+    DELETE_DEAD =>
+        pg "DELETE FROM outbox
+            WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE state = 'dead' AND finished_at <= $1 AND ($2 = '' OR channel = $2)
+                                 ORDER BY id LIMIT $3 FOR UPDATE)) AND state = 'dead'",
+        lite "DELETE FROM outbox
+            WHERE id IN (SELECT id FROM outbox WHERE state = 'dead' AND finished_at <= $1 AND ($2 = '' OR channel = $2)
+                         ORDER BY id LIMIT $3)";
+    DELETE = "DELETE FROM outbox WHERE id = $1";
     PRUNE =
         "DELETE FROM outbox WHERE id IN
             (SELECT id FROM outbox WHERE keep_until < $1 AND (state <> 'waiting' OR keep_until < $2) ORDER BY keep_until LIMIT $3)";
@@ -220,6 +236,30 @@ pub async fn try_again(tx: &mut Tx, id: i64, now: Moment) -> Result<bool, StoreE
     db_run!(tx, TRY_AGAIN, |sql, c| {
         query_scalar::<_, i64>(sql).bind(id).bind(now.micros()).fetch_optional(c).await.map(|id| id.is_some())
     })
+}
+
+/// Schedules at most `limit` dead entries for immediate delivery with a fresh count of attempts: those that were given up
+/// until `until`, on one channel or on all. Returns their number.
+pub async fn try_dead_again(
+    tx: &mut Tx,
+    channel: Option<Channel>,
+    until: Moment,
+    now: Moment,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let channel = channel.map_or("", Channel::word);
+    db_affected!(tx, TRY_DEAD_AGAIN, now.micros(), until.micros(), channel, limit)
+}
+
+/// Deletes at most `limit` dead entries: those that were given up until `until`, on one channel or on all. Returns their
+/// number.
+pub async fn delete_dead(tx: &mut Tx, channel: Option<Channel>, until: Moment, limit: i64) -> Result<u64, StoreError> {
+    db_affected!(tx, DELETE_DEAD, until.micros(), channel.map_or("", Channel::word), limit)
+}
+
+/// Deletes an entry in any state. False: it does not exist.
+pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool, StoreError> {
+    Ok(db_affected!(tx, DELETE, id)? > 0)
 }
 
 /// Deletes at most `limit` entries that are done and past their retention, or that have waited a month longer because

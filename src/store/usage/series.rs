@@ -2,16 +2,17 @@
 //!
 //! `user_usage_hours` lags: an applied batch counts in totals and in `node_usage_hours` at once, but in its users'
 //! hours only when it is folded, up to a few minutes later. So the series of users also read the batches that are
-//! applied and not folded, in the same statement: in two, a batch that is folded in between would count twice or not at
-//! all. The series of a node and of everybody are read from `node_usage_hours.counted` (the same bytes, summed over the
+//! applied and not folded. One statement says which these are, with the hours: in two, a batch that is folded in between
+//! would count twice or not at all. Their contents, which never change and stay for an hour after folding, are read
+//! afterwards, a few at a time: those of a large panel have some hundred megabytes. The series of a node and of everybody are read from `node_usage_hours.counted` (the same bytes, summed over the
 //! users of a node).
 //!
 //! Old hours are rolled up to days (`days`), which count at midnight.
 
-use std::future::ready;
+use std::collections::HashMap;
 
-use futures_util::TryStreamExt as _;
 use sqlx::{query_as, query_scalar};
+use uuid::Uuid;
 
 use crate::domain::ids::{AdminId, NodeId, UserId};
 use crate::domain::moment::Moment;
@@ -21,13 +22,13 @@ use crate::domain::user::set::UserSet;
 use crate::store::engine::statement::{db_read, row, statements};
 use crate::store::engine::{Db, IdList, StoreError};
 
-/// Hours of batches that are not folded yet, from $4 on. The types of the following unions are those of these columns.
+/// Batches that are not folded yet and their hours, from $4 on. The types of the following unions are those of these columns.
 macro_rules! unfolded {
     ($columns:literal) => {
         concat!(
             "SELECT ",
             $columns,
-            "b.fetched_at - b.fetched_at % 3600000000 AS hour, CAST(0 AS BIGINT) AS bytes, b.coefficient, b.payload
+            "b.fetched_at - b.fetched_at % 3600000000 AS hour, CAST(0 AS BIGINT) AS bytes, b.coefficient, b.batch_id, b.part
              FROM usage_batch AS b
              WHERE b.state = 'applied' AND b.trouble IS NULL AND b.payload IS NOT NULL AND b.fetched_at >= $4
                AND b.fetched_at - b.fetched_at % 3600000000 BETWEEN $2 AND $3"
@@ -45,15 +46,15 @@ macro_rules! unfolded {
 statements! {
     OF_USER = concat!(
         unfolded!(of user ""),
-        " UNION ALL SELECT hour, counted, NULL, NULL FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
-          UNION ALL SELECT day, counted, NULL, NULL FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3");
+        " UNION ALL SELECT hour, counted, NULL, NULL, NULL FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
+          UNION ALL SELECT day, counted, NULL, NULL, NULL FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3");
     OF_USER_BY_NODE = concat!(
-        "SELECT n.id AS node_id, n.name AS node_name, h.hour, h.bytes, h.coefficient, h.payload
+        "SELECT n.id AS node_id, n.name AS node_name, h.hour, h.bytes, h.coefficient, h.batch_id, h.part
          FROM (", unfolded!(of user "b.node_id, "), "
                UNION ALL
-               SELECT node_id, hour, counted, NULL, NULL FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
+               SELECT node_id, hour, counted, NULL, NULL, NULL FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
                UNION ALL
-               SELECT node_id, day, counted, NULL, NULL FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3) AS h
+               SELECT node_id, day, counted, NULL, NULL, NULL FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3) AS h
          LEFT JOIN nodes n ON n.id = h.node_id AND n.deleted_at IS NULL ORDER BY n.id IS NULL, n.id");
     USERS_OF =>
         pg "SELECT ARRAY(SELECT id FROM users WHERE owner_id = $1)",
@@ -67,19 +68,24 @@ statements! {
     // Sums are capped near the end of 64 bits instead of failing.
     OF_OWNER =>
         pg concat!(unfolded!(""), "
-            UNION ALL SELECT h.hour, CAST(LEAST(SUM(h.counted), 9000000000000000000) AS BIGINT), NULL, NULL
+            UNION ALL SELECT h.hour, CAST(LEAST(SUM(h.counted), 9000000000000000000) AS BIGINT), NULL, NULL, NULL
             FROM users u JOIN user_usage_hours h ON h.user_id = u.id
             WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour
-            UNION ALL SELECT d.day, CAST(LEAST(SUM(d.counted), 9000000000000000000) AS BIGINT), NULL, NULL
+            UNION ALL SELECT d.day, CAST(LEAST(SUM(d.counted), 9000000000000000000) AS BIGINT), NULL, NULL, NULL
             FROM users u JOIN user_usage_days d ON d.user_id = u.id
             WHERE u.owner_id = $1 AND d.day BETWEEN $2 AND $3 GROUP BY d.day"),
         lite concat!(unfolded!(""), "
-            UNION ALL SELECT h.hour, CAST(MIN(TOTAL(h.counted), 9000000000000000000) AS INTEGER), NULL, NULL
+            UNION ALL SELECT h.hour, CAST(MIN(TOTAL(h.counted), 9000000000000000000) AS INTEGER), NULL, NULL, NULL
             FROM users u JOIN user_usage_hours h ON h.user_id = u.id
             WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour
-            UNION ALL SELECT d.day, CAST(MIN(TOTAL(d.counted), 9000000000000000000) AS INTEGER), NULL, NULL
+            UNION ALL SELECT d.day, CAST(MIN(TOTAL(d.counted), 9000000000000000000) AS INTEGER), NULL, NULL, NULL
             FROM users u JOIN user_usage_days d ON d.user_id = u.id
             WHERE u.owner_id = $1 AND d.day BETWEEN $2 AND $3 GROUP BY d.day");
+    // As many as PAYLOADS_AT_ONCE.
+    PAYLOADS =
+        "SELECT batch_id, part, payload FROM usage_batch
+         WHERE (batch_id = $1 AND part = $2) OR (batch_id = $3 AND part = $4)
+            OR (batch_id = $5 AND part = $6) OR (batch_id = $7 AND part = $8)";
     NODE_EXISTS = "SELECT EXISTS (SELECT 1 FROM nodes WHERE id = $1 AND deleted_at IS NULL)";
 }
 
@@ -96,7 +102,8 @@ row! {
         hour: i64,
         bytes: i64,
         coefficient: Option<f64>,
-        payload: Option<Vec<u8>>,
+        batch_id: Option<Uuid>,
+        part: Option<i64>,
     }
 }
 
@@ -107,9 +114,24 @@ row! {
         hour: i64,
         bytes: i64,
         coefficient: Option<f64>,
+        batch_id: Option<Uuid>,
+        part: Option<i64>,
+    }
+}
+
+row! {
+    struct PayloadRow {
+        batch_id: Uuid,
+        part: i64,
         payload: Option<Vec<u8>>,
     }
 }
+
+/// Contents of batches that are in memory at a time: 50,000 entries of 12 bytes each, at most.
+const PAYLOADS_AT_ONCE: usize = 4;
+
+/// Id and part of a batch.
+type Key = (Uuid, i64);
 
 /// Start of an hour, and its bytes multiplied by the node's coefficient.
 pub type Hour = (Moment, i64);
@@ -136,16 +158,11 @@ pub enum Unfolded {
 pub async fn of_user(db: &Db, user: UserId, span: Span, unfolded: Unfolded) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
     let since = unfolded.since(from);
-    let mut hours = Vec::new();
-    db_read!(db, OF_USER, |sql, c| {
-        let rows = query_as::<_, UsageRow>(sql).bind(user.0).bind(from).bind(until).bind(since).fetch(c);
-        rows.try_for_each(|row| {
-            hours.extend(row.hour_of(user));
-            ready(Ok(()))
-        })
-        .await
+    let rows = db_read!(db, OF_USER, |sql, c| {
+        query_as::<_, UsageRow>(sql).bind(user.0).bind(from).bind(until).bind(since).fetch_all(c).await
     })?;
-    Ok(hours)
+    let unfolded = unfolded_bytes(db, rows.iter().filter_map(UsageRow::batch), of_one(user)).await?;
+    Ok(rows.iter().filter_map(|row| row.hour(&unfolded)).collect())
 }
 
 /// Returns a user's hours by node, only nodes with traffic; deleted nodes come last and together.
@@ -157,22 +174,19 @@ pub async fn of_user_by_node(
 ) -> Result<Vec<NodeHours>, StoreError> {
     let (from, until) = bounds(span);
     let since = unfolded.since(from);
-    let mut nodes: Vec<NodeHours> = Vec::new();
-    db_read!(db, OF_USER_BY_NODE, |sql, c| {
-        let rows = query_as::<_, NodeUsageRow>(sql).bind(user.0).bind(from).bind(until).bind(since).fetch(c);
-        rows.try_for_each(|row| {
-            let node = row.node_id.map(NodeId).zip(row.node_name);
-            let NodeUsageRow { hour, bytes, coefficient, payload, .. } = row;
-            if let Some(hour) = (UsageRow { hour, bytes, coefficient, payload }).hour_of(user) {
-                match nodes.last_mut().filter(|last| last.node == node) {
-                    Some(last) => last.hours.push(hour),
-                    None => nodes.push(NodeHours { node, hours: vec![hour] }),
-                }
-            }
-            ready(Ok(()))
-        })
-        .await
+    let rows = db_read!(db, OF_USER_BY_NODE, |sql, c| {
+        query_as::<_, NodeUsageRow>(sql).bind(user.0).bind(from).bind(until).bind(since).fetch_all(c).await
     })?;
+    let rows: Vec<_> = rows.into_iter().map(NodeUsageRow::split).collect();
+    let unfolded = unfolded_bytes(db, rows.iter().filter_map(|(_, row)| row.batch()), of_one(user)).await?;
+    let mut nodes: Vec<NodeHours> = Vec::new();
+    for (node, row) in rows {
+        let Some(hour) = row.hour(&unfolded) else { continue };
+        match nodes.last_mut().filter(|last| last.node == node) {
+            Some(last) => last.hours.push(hour),
+            None => nodes.push(NodeHours { node, hours: vec![hour] }),
+        }
+    }
     Ok(nodes)
 }
 
@@ -204,16 +218,53 @@ pub async fn of_owner(db: &Db, owner: AdminId, span: Span, unfolded: Unfolded) -
     let ids = db_read!(db, USERS_OF, |sql, c| query_scalar::<_, IdList>(sql).bind(owner.0).fetch_one(c).await)?;
     let mut users = UserSet::default();
     ids.as_slice().iter().for_each(|id| users.insert(UserId(*id)));
-    let mut hours = Vec::new();
-    db_read!(db, OF_OWNER, |sql, c| {
-        let rows = query_as::<_, UsageRow>(sql).bind(owner.0).bind(from).bind(until).bind(since).fetch(c);
-        rows.try_for_each(|row| {
-            hours.push(row.hour_of_all(&users));
-            ready(Ok(()))
-        })
-        .await
+    let rows = db_read!(db, OF_OWNER, |sql, c| {
+        query_as::<_, UsageRow>(sql).bind(owner.0).bind(from).bind(until).bind(since).fetch_all(c).await
     })?;
-    Ok(hours)
+    let unfolded = unfolded_bytes(db, rows.iter().filter_map(UsageRow::batch), of_many(&users)).await?;
+    Ok(rows.iter().filter_map(|row| row.hour(&unfolded)).collect())
+}
+
+/// Reads what batches count for, by `count` of their entries and coefficient. Leaves out those that count for nothing.
+async fn unfolded_bytes(
+    db: &Db,
+    batches: impl Iterator<Item = (Key, f64)>,
+    count: impl Fn(&[u8], f64) -> i64,
+) -> Result<HashMap<Key, i64>, StoreError> {
+    let coefficients: HashMap<Key, f64> = batches.collect();
+    let keys: Vec<Key> = coefficients.keys().copied().collect();
+    let mut bytes = HashMap::new();
+    for some in keys.chunks(PAYLOADS_AT_ONCE) {
+        let rows = db_read!(db, PAYLOADS, |sql, c| {
+            // Each pair of binds has a key; those that are left over repeat the first one.
+            let binds = (0..PAYLOADS_AT_ONCE).map(|nth| some.get(nth).unwrap_or(&some[0]));
+            let query = query_as::<_, PayloadRow>(sql);
+            binds.fold(query, |query, (id, part)| query.bind(*id).bind(*part)).fetch_all(c).await
+        })?;
+        for PayloadRow { batch_id, part, payload } in rows {
+            let key = (batch_id, part);
+            let (payload, coefficient) = (payload.unwrap_or_default(), coefficients.get(&key).copied());
+            let counted = count(&payload, coefficient.unwrap_or_default());
+            if counted > 0 {
+                bytes.insert(key, counted);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// Counts one user's bytes in a batch.
+fn of_one(user: UserId) -> impl Fn(&[u8], f64) -> i64 {
+    move |payload, coefficient| counted(bytes_of(payload, user).unwrap_or_default(), coefficient)
+}
+
+/// Counts the bytes of many users in a batch.
+fn of_many(users: &UserSet) -> impl Fn(&[u8], f64) -> i64 {
+    move |payload, coefficient| {
+        let entries = decode_entries(payload).unwrap_or_default();
+        let entries = entries.into_iter().filter(|(user, _)| users.contains(*user));
+        entries.fold(0i64, |sum, (_, bytes)| sum.saturating_add(counted(bytes, coefficient)))
+    }
 }
 
 const fn bounds(span: Span) -> (i64, i64) {
@@ -236,21 +287,26 @@ impl Unfolded {
     }
 }
 
+impl NodeUsageRow {
+    /// The node, and the rest.
+    fn split(self) -> (Option<(NodeId, String)>, UsageRow) {
+        let Self { node_id, node_name, hour, bytes, coefficient, batch_id, part } = self;
+        (node_id.map(NodeId).zip(node_name), UsageRow { hour, bytes, coefficient, batch_id, part })
+    }
+}
+
 impl UsageRow {
-    /// The hour of a user; `None`: the batch has no bytes of the user.
-    fn hour_of(self, user: UserId) -> Option<Hour> {
-        let hour = Moment::from_micros(self.hour);
-        let Some(payload) = self.payload else { return Some((hour, self.bytes)) };
-        let bytes = counted(bytes_of(&payload, user)?, self.coefficient.unwrap_or_default());
-        (bytes > 0).then_some((hour, bytes))
+    /// The batch and its coefficient; `None`: the row is an hour.
+    fn batch(&self) -> Option<(Key, f64)> {
+        Some((self.batch_id.zip(self.part)?, self.coefficient.unwrap_or_default()))
     }
 
-    /// The hour of many users.
-    fn hour_of_all(self, users: &UserSet) -> Hour {
-        let coefficient = self.coefficient.unwrap_or_default();
-        let entries = self.payload.as_deref().and_then(decode_entries).unwrap_or_default();
-        let unfolded = entries.into_iter().filter(|(user, _)| users.contains(*user));
-        let bytes = unfolded.fold(self.bytes, |sum, (_, bytes)| sum.saturating_add(counted(bytes, coefficient)));
-        (Moment::from_micros(self.hour), bytes)
+    /// The hour; `None`: a batch that counts for nothing.
+    fn hour(&self, unfolded: &HashMap<Key, i64>) -> Option<Hour> {
+        let bytes = match self.batch() {
+            Some((key, _)) => *unfolded.get(&key)?,
+            None => self.bytes,
+        };
+        Some((Moment::from_micros(self.hour), bytes))
     }
 }

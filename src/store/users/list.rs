@@ -4,7 +4,7 @@
 use sqlx::query_scalar;
 
 use super::list_count::count_query;
-pub use super::list_filter::{Names, Totals, UserFilter, UserSort, UserWindow};
+pub use super::list_filter::{Names, NearlyLimited, Totals, UserFilter, UserSort, UserWindow};
 use super::list_page::PageQuery;
 use super::owner_totals;
 use super::row::{UserRow, rows_in_text, user_columns};

@@ -4,6 +4,7 @@
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::list_filter::{Names, UserFilter, UserSort};
+use super::list_flags;
 use crate::domain::moment::Moment;
 use crate::store::engine::Engine;
 use crate::store::engine::like::containing;
@@ -49,7 +50,7 @@ impl Form {
 impl UserFilter {
     /// True if the conditions need the users' traffic.
     pub(in crate::store) const fn asks_for_traffic(&self) -> bool {
-        self.data_limit_reached.is_some() || self.is_active.is_some()
+        self.data_limit_reached.is_some() || self.is_active.is_some() || self.nearly_limited.is_some()
     }
 
     /// Returns the full-text search if the filter is nothing but a search that SQLite's trigram index answers alone.
@@ -139,147 +140,10 @@ pub(in crate::store) fn push_conditions<DB: Database>(
         sql.push_bind(service.0).push(")");
     }
     match form {
-        Form::PerRow { sort } => push_flags_per_row(sql, filter, sort, now),
-        Form::Sets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
-        Form::SetsOfNames | Form::PerName => push_flags_of_names(sql, filter, now),
+        Form::PerRow { sort } => list_flags::push_per_row(sql, filter, sort, now),
+        Form::Sets | Form::FullText { .. } => list_flags::push_as_sets(sql, filter, now),
+        Form::SetsOfNames | Form::PerName => list_flags::push_of_names(sql, filter, now),
     }
-}
-
-fn push_flags_per_row<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, sort: UserSort, now: i64)
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
-    let not = |wanted: bool| if wanted { " AND " } else { " AND NOT " };
-    if let Some(enabled) = filter.enabled {
-        sql.push(not(enabled)).push("u.enabled");
-    }
-    if let Some(activated) = filter.activated {
-        sql.push(not(activated)).push("u.activated");
-    }
-    match filter.expired {
-        // In an index of dates, the passed ones are one end of it.
-        Some(true) if sort == UserSort::ExpireDate => {
-            sql.push(" AND u.expire_date < ").push_bind(now);
-        }
-        Some(expired) => {
-            push_not_expired(sql.push(not(!expired)), now);
-        }
-        None => {}
-    }
-    if let Some(reached) = filter.data_limit_reached {
-        sql.push(not(reached)).push("t.data_limit_reached");
-    }
-    if let Some(active) = filter.is_active {
-        sql.push(not(active)).push("(u.enabled AND NOT t.data_limit_reached AND ");
-        push_not_expired(sql, now).push(")");
-    }
-}
-
-fn push_flags_as_sets<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
-    const NOT_SPENT: &str =
-        "NOT EXISTS (SELECT 1 FROM user_traffic n WHERE n.user_id = u.id AND n.data_limit_reached = TRUE)";
-    match filter.enabled {
-        Some(true) => sql.push(" AND u.enabled"),
-        Some(false) => sql.push(" AND u.enabled = FALSE"),
-        None => sql,
-    };
-    match filter.activated {
-        Some(true) => sql.push(" AND u.activated"),
-        Some(false) => sql.push(" AND u.activated = FALSE"),
-        None => sql,
-    };
-    match filter.expired {
-        Some(true) => sql.push(" AND u.expire_date < ").push_bind(now),
-        Some(false) => push_not_expired(sql.push(" AND "), now),
-        None => sql,
-    };
-    match filter.data_limit_reached {
-        Some(true) => push_union(sql.push(" AND u.id IN ("), "", &[RareCondition::Spent], now).push(")"),
-        Some(false) => sql.push(" AND ").push(NOT_SPENT),
-        None => sql,
-    };
-    match filter.is_active {
-        Some(true) => push_not_expired(sql.push(" AND u.enabled AND "), now).push(" AND ").push(NOT_SPENT),
-        Some(false) => push_union(sql.push(" AND u.id IN ("), " UNION ", INACTIVE, now).push(")"),
-        None => sql,
-    };
-}
-
-/// Rare properties have a small index each, of which only ids are read.
-fn push_flags_of_names<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
-    let not = |flag: Option<bool>| flag.map(|is| !is);
-    let sets: [(Option<bool>, &[RareCondition]); 5] = [
-        (not(filter.enabled), &[RareCondition::Disabled]),
-        (not(filter.activated), &[RareCondition::NotActivated]),
-        (filter.expired, &[RareCondition::Expired]),
-        (filter.data_limit_reached, &[RareCondition::Spent]),
-        (not(filter.is_active), INACTIVE),
-    ];
-    for (wanted, conditions) in sets {
-        let Some(wanted) = wanted else { continue };
-        let (exists, union) = if wanted { ("EXISTS", " UNION ") } else { ("NOT EXISTS", " UNION ALL ") };
-        sql.push(" AND ").push(exists).push(" (SELECT 1 FROM (");
-        push_union(sql, union, conditions, now).push(") AS rare (id) WHERE rare.id = n.id)");
-    }
-}
-
-/// A property of few users, with a small index of its own.
-#[derive(Clone, Copy)]
-enum RareCondition {
-    Disabled,
-    NotActivated,
-    Expired,
-    Spent,
-}
-
-const INACTIVE: &[RareCondition] = &[RareCondition::Disabled, RareCondition::Expired, RareCondition::Spent];
-
-impl RareCondition {
-    /// Pushes a query for the ids.
-    fn push<DB: Database>(self, sql: &mut QueryBuilder<DB>, now: i64)
-    where
-        for<'q> i64: Encode<'q, DB> + Type<DB>,
-    {
-        match self {
-            Self::Disabled => sql.push("SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE"),
-            Self::NotActivated => sql.push("SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE"),
-            Self::Expired => {
-                sql.push("SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ").push_bind(now)
-            }
-            Self::Spent => sql.push("SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE"),
-        };
-    }
-}
-
-/// `union` may be UNION ALL where only absence is checked.
-fn push_union<'s, DB: Database>(
-    sql: &'s mut QueryBuilder<DB>,
-    union: &str,
-    sets: &[RareCondition],
-    now: i64,
-) -> &'s mut QueryBuilder<DB>
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
-    for (nth, set) in sets.iter().enumerate() {
-        sql.push(if nth == 0 { "" } else { union });
-        set.push(sql, now);
-    }
-    sql
-}
-
-/// Only accounts with a fixed date have an `expire_date`.
-pub(in crate::store) fn push_not_expired<DB: Database>(sql: &mut QueryBuilder<DB>, now: i64) -> &mut QueryBuilder<DB>
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
-    sql.push("COALESCE(u.expire_date, 9223372036854775807) >= ").push_bind(now)
 }
 
 /// Pushes the condition on a part of the name, in lower case as names are.

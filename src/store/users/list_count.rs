@@ -2,8 +2,9 @@
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::list_conditions::{push_conditions, push_not_expired};
+use super::list_conditions::push_conditions;
 use super::list_filter::UserFilter;
+use super::list_flags::push_not_expired;
 use crate::domain::ids::AdminId;
 use crate::domain::moment::Moment;
 use crate::store::engine::Engine;
@@ -21,6 +22,7 @@ impl UserFilter {
                 Self { activated: Some(true), ..only_owner.clone() },
                 Self { activated: Some(false), ..only_owner.clone() },
             ),
+            (Self { on_hold: Some(false), ..only_owner.clone() }, Self { on_hold: Some(true), ..only_owner.clone() }),
             (Self { expired: Some(false), ..only_owner.clone() }, Self { expired: Some(true), ..only_owner.clone() }),
             (
                 Self { data_limit_reached: Some(false), ..only_owner.clone() },

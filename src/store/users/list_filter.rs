@@ -1,6 +1,7 @@
 //! The filter, the order and the page of a user list.
 
 use crate::domain::ids::{AdminId, ServiceId};
+use crate::domain::moment::Moment;
 
 /// The users that a list shows; removed users are never among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,8 +20,23 @@ pub struct UserFilter {
     pub expired: Option<bool>,
     /// Only users who have used up their data limit, or not.
     pub data_limit_reached: Option<bool>,
+    /// Only users who have used much of their data limit and have not reached it, or the others.
+    pub nearly_limited: Option<NearlyLimited>,
     /// Only enabled users, or disabled ones.
     pub enabled: Option<bool>,
+    /// Only users who wait for their first use, or those who do not.
+    pub on_hold: Option<bool>,
+    /// Only users whose fixed expiry date is earlier than this.
+    pub expires_before: Option<Moment>,
+}
+
+/// A condition on the use of data limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NearlyLimited {
+    /// True: users who have used this much; false: the others.
+    pub is: bool,
+    /// Percentage of the data limit, from which on much is used.
+    pub percent: u32,
 }
 
 /// A condition on names.

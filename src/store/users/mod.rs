@@ -2,12 +2,17 @@
 //! this order: admins, services, users, user_traffic.
 
 pub mod bulk;
+pub mod bulk_requests;
+pub mod bulk_selection;
+pub(in crate::store) mod bulk_update;
 pub mod changes;
+pub mod diagnosis;
 pub mod expiring;
 pub mod list;
 mod list_conditions;
 mod list_count;
 mod list_filter;
+mod list_flags;
 mod list_page;
 pub mod node_status;
 pub(in crate::store) mod online;
@@ -26,6 +31,7 @@ use crate::store::engine::statement::{db_execute, db_read, db_run, row, statemen
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
 
+pub use bulk_update::update_all;
 pub use row::{insert, update};
 
 statements! {

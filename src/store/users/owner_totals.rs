@@ -4,7 +4,7 @@
 use sqlx::query_scalar;
 
 use crate::domain::ids::AdminId;
-use crate::store::engine::statement::{db_execute, db_read, statements};
+use crate::store::engine::statement::{db_execute, db_read, db_run, statements};
 use crate::store::engine::{Db, StoreError, Tx};
 use crate::store::usage::charge_columns::ChargeColumn;
 
@@ -21,14 +21,20 @@ statements! {
             SELECT COALESCE(u.owner_id, 0), 0, CAST(TOTAL(e.value ->> 1) AS INTEGER)
             FROM json_each($1) AS e JOIN users u ON u.id = e.value ->> 0 GROUP BY 1
             ON CONFLICT (owner_id) DO UPDATE SET traffic = traffic + excluded.traffic";
+    // Rows of owners who have several, or whose only one says nothing. Returns the number of rows that were taken; on SQLite,
+    // where each owner has one row, none.
     FOLD =>
-        pg "WITH taken AS (DELETE FROM owner_totals
-                           WHERE ctid = ANY(ARRAY(SELECT ctid FROM owner_totals FOR UPDATE SKIP LOCKED))
-                           RETURNING owner_id, users, traffic)
-            INSERT INTO owner_totals (owner_id, users, traffic)
-            SELECT owner_id, SUM(users), SUM(traffic) FROM taken GROUP BY owner_id
-            HAVING SUM(users) <> 0 OR SUM(traffic) <> 0",
-        lite "DELETE FROM owner_totals WHERE users = 0 AND traffic = 0";
+        pg "WITH taken AS (DELETE FROM owner_totals WHERE ctid = ANY(ARRAY(
+                               SELECT t.ctid FROM owner_totals t WHERE t.owner_id IN
+                                   (SELECT m.owner_id FROM owner_totals m GROUP BY m.owner_id
+                                    HAVING COUNT(*) > 1 OR (SUM(m.users) = 0 AND SUM(m.traffic) = 0))
+                               ORDER BY t.owner_id LIMIT $1 FOR UPDATE OF t SKIP LOCKED))
+                           RETURNING owner_id, users, traffic),
+                 merged AS (INSERT INTO owner_totals (owner_id, users, traffic)
+                            SELECT owner_id, SUM(users), SUM(traffic) FROM taken GROUP BY owner_id
+                            HAVING SUM(users) <> 0 OR SUM(traffic) <> 0)
+            SELECT COUNT(*) FROM taken",
+        lite "DELETE FROM owner_totals WHERE users = 0 AND traffic = 0 AND $1 > 0 RETURNING 0";
 }
 
 /// Returns the number of users of an admin, or of all, that are not removed.
@@ -45,7 +51,9 @@ pub(in crate::store) async fn add_traffic(
     db_execute!(tx, ADD_TRAFFIC, users, counted)
 }
 
-/// Merges each owner's rows into one, so that sums stay fast. No sum changes, and nobody is blocked.
-pub async fn fold(tx: &mut Tx) -> Result<(), StoreError> {
-    db_execute!(tx, FOLD)
+/// Merges up to `limit` rows per owner, so that sums stay fast. No sum changes, and nobody is blocked. Returns the number of
+/// rows that were merged: below `limit` none are left.
+pub async fn fold(tx: &mut Tx, limit: i64) -> Result<i64, StoreError> {
+    db_run!(tx, FOLD, |sql, c| query_scalar::<_, i64>(sql).bind(limit).fetch_all(c).await)
+        .map(|taken| taken.first().copied().unwrap_or(0))
 }

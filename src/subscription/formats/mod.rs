@@ -1,7 +1,7 @@
 //! All subscription formats. A new format is a folder here and a line in [`ALL`].
 
 pub(super) mod clash;
-mod json;
+mod group;
 mod links;
 mod refused_members;
 mod shadowsocks;
@@ -9,12 +9,13 @@ pub(super) mod sing_box;
 pub(super) mod template_object;
 mod unique_names;
 mod wireguard;
-mod xhttp;
+pub(super) mod xhttp;
 pub(super) mod xray;
 
 use crate::domain::client_rule::RuleResult;
 
 use super::format::Format;
+use super::refusal::FORMATS;
 pub use clash::{CLASH, CLASH_META};
 pub use links::{BASE64_LINKS, LINKS};
 pub use sing_box::SING_BOX;
@@ -22,7 +23,7 @@ pub use wireguard::WIREGUARD;
 pub use xray::XRAY;
 
 /// All formats, in the order in which texts list them.
-pub static ALL: [&Format; 7] = [&LINKS, &BASE64_LINKS, &XRAY, &SING_BOX, &CLASH, &CLASH_META, &WIREGUARD];
+pub static ALL: [&Format; FORMATS] = [&LINKS, &BASE64_LINKS, &XRAY, &SING_BOX, &CLASH, &CLASH_META, &WIREGUARD];
 
 impl Format {
     /// The client types of all formats.
@@ -38,6 +39,11 @@ impl Format {
     /// The format that a subscription's URL asks for.
     pub fn from_client_type(client_type: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|format| format.client_type == client_type)
+    }
+
+    /// Its position in [`ALL`].
+    pub(super) fn index(&self) -> usize {
+        ALL.iter().position(|format| std::ptr::eq(*format, self)).unwrap_or(FORMATS)
     }
 
     /// The format that a client rule selects; `None`: the web page, or nothing.

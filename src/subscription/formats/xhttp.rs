@@ -3,8 +3,17 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::domain::host::{SplitHttpSettings, XMuxSettings};
-use crate::subscription::entry::Entry;
+use super::clash::xhttp_extra;
+use crate::domain::host::{CoreSettings, HostSpec, SplitHttpSettings, XMuxSettings};
+
+/// The settings that a host names as Xray does, combined with its others: the same for all users.
+#[derive(Clone, Debug)]
+pub struct Xhttp {
+    /// With Xray's names; `None`: the host has only others.
+    merged: Option<Map<String, Value>>,
+    /// With Mihomo's names, as far as it knows them.
+    mihomo: Map<String, Value>,
+}
 
 /// The settings of an entry over XHTTP.
 #[derive(Serialize)]
@@ -13,7 +22,7 @@ pub enum Settings<'a> {
     /// The host's settings.
     Own(Extra<'a>),
     /// The host's settings with those that it names as Xray does.
-    Merged(Map<String, Value>),
+    Merged(&'a Map<String, Value>),
 }
 
 /// The settings, with Xray's names.
@@ -32,7 +41,7 @@ pub struct Extra<'a> {
 
 /// Headers as an object.
 #[derive(Clone, Copy)]
-pub struct Headers<'a>(pub &'a [(&'a str, &'a str)]);
+pub struct Headers<'a>(pub &'a [(String, String)]);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,40 +63,44 @@ struct XMux<'a> {
     h_keep_alive_period: Option<i64>,
 }
 
-impl<'a> Settings<'a> {
-    /// The settings of an entry over XHTTP.
-    pub fn new(entry: &'a Entry<'_>) -> Self {
-        let own = Extra::new(entry);
-        let Some(extra) = &entry.core.xhttp_extra else { return Self::Own(own) };
-        let mut all = object(own);
+impl Xhttp {
+    /// The settings of a host over XHTTP.
+    pub fn new(headers: &[(String, String)], spec: &HostSpec, core: &CoreSettings) -> Self {
+        let mut all = match serde_json::to_value(Extra::new(headers, spec)) {
+            Ok(Value::Object(own)) => own,
+            _ => Map::new(),
+        };
         // Xray ignores these three here, and they stand beside the settings. Null leaves what the host has.
+        let extra = core.xhttp_extra.iter().flatten();
         let others =
-            extra.iter().filter(|(name, value)| !matches!(name.as_str(), "host" | "path" | "mode") && !value.is_null());
+            extra.filter(|(name, value)| !matches!(name.as_str(), "host" | "path" | "mode") && !value.is_null());
         all.extend(others.map(|(name, value)| (name.clone(), value.clone())));
-        Self::Merged(all)
+        // Entries with unknown settings are not written for Mihomo.
+        let mihomo = xhttp_extra::options(&all).unwrap_or_default();
+        Self { merged: core.xhttp_extra.is_some().then_some(all), mihomo }
     }
 
-    /// The settings as an object, for programs that have other names for them.
-    pub fn into_object(self) -> Map<String, Value> {
-        match self {
-            Self::Own(own) => object(own),
-            Self::Merged(all) => all,
+    /// The settings with Mihomo's names.
+    pub const fn mihomo(&self) -> &Map<String, Value> {
+        &self.mihomo
+    }
+}
+
+impl<'a> Settings<'a> {
+    /// The settings of an entry over XHTTP. `xhttp` are the host's, if it is over XHTTP.
+    pub fn new(xhttp: Option<&'a Xhttp>, headers: &'a [(String, String)], spec: &'a HostSpec) -> Self {
+        match xhttp.and_then(|xhttp| xhttp.merged.as_ref()) {
+            Some(merged) => Self::Merged(merged),
+            None => Self::Own(Extra::new(headers, spec)),
         }
     }
 }
 
-fn object(own: Extra<'_>) -> Map<String, Value> {
-    match serde_json::to_value(own) {
-        Ok(Value::Object(own)) => own,
-        _ => Map::new(),
-    }
-}
-
 impl<'a> Extra<'a> {
-    fn new(entry: &'a Entry<'_>) -> Self {
-        let settings = entry.spec.splithttp_settings.as_ref();
+    fn new(headers: &'a [(String, String)], spec: &'a HostSpec) -> Self {
+        let settings = spec.splithttp_settings.as_ref();
         Self {
-            headers: Headers(&entry.headers),
+            headers: Headers(headers),
             padding: settings.and_then(|settings| settings.padding_bytes.as_deref()),
             no_grpc_header: settings.and_then(|settings| settings.no_grpc_header),
             xmux: settings.and_then(|settings| settings.xmux.as_ref()).map(XMux::new),

@@ -1,6 +1,7 @@
 //! Reads a pattern character by character.
 
 use super::{Translated, refuse};
+use crate::subscription::client_rules::MAX_PATTERN;
 
 /// A place in a pattern.
 #[derive(Default)]
@@ -27,8 +28,12 @@ impl Bounds {
 }
 
 impl Cursor {
-    pub(super) fn new(pattern: &str) -> Self {
-        Self { chars: pattern.chars().collect(), at: 0 }
+    /// Refuses a pattern that this panel takes from nobody.
+    pub(super) fn new(pattern: &str) -> Translated<Self> {
+        if pattern.len() > MAX_PATTERN {
+            return refuse(format!("a pattern of more than {MAX_PATTERN} bytes"));
+        }
+        Ok(Self { chars: pattern.chars().collect(), at: 0 })
     }
 
     pub(super) fn next(&mut self) -> Option<char> {
@@ -61,13 +66,8 @@ impl Cursor {
 
     /// Passes characters of a kind, at most `most`.
     pub(super) fn take_while(&mut self, most: usize, is_right: impl Fn(char) -> bool) -> String {
-        let mut taken = String::new();
-        while taken.chars().count() < most
-            && let Some(c) = self.peek().filter(|c| is_right(*c))
-        {
-            self.at += 1;
-            taken.push(c);
-        }
+        let taken = self.chars[self.at..].iter().take(most).take_while(|c| is_right(**c)).collect::<String>();
+        self.at += taken.chars().count();
         taken
     }
 
@@ -89,7 +89,11 @@ impl Cursor {
             self.at = start;
             return Ok(None);
         }
-        let number = |text: &str| text.parse().map_or_else(|_| refuse("a count beyond 32 bits"), Ok);
+        // Python refuses the largest, too.
+        let number = |text: &str| match text.parse() {
+            Ok(number) if number < u32::MAX => Ok(number),
+            _ => refuse("a count beyond 32 bits"),
+        };
         let min = if min.is_empty() { 0 } else { number(&min)? };
         let max = if max.is_empty() { None } else { Some(number(&max)?) };
         Ok(Some(Bounds { min, max }))

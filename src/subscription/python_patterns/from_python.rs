@@ -1,5 +1,6 @@
 //! From the syntax of Python's `re` to this panel's.
 
+use super::class::{self, Atom, Member};
 use super::cursor::Cursor;
 use super::group::{Flags, python_group};
 use super::{Translated, refuse};
@@ -7,7 +8,7 @@ use super::{Translated, refuse};
 /// Translates a pattern that Python compiles. A pattern that means the same in this panel stays as it is.
 pub fn from_python(pattern: &str) -> Translated<String> {
     let mut reader =
-        Reader { from: Cursor::new(pattern), to: String::new(), global: Flags::default(), scopes: Vec::new() };
+        Reader { from: Cursor::new(pattern)?, to: String::new(), global: Flags::default(), scopes: Vec::new() };
     reader.pattern()?;
     let flags = reader.global.text();
     Ok(if flags.is_empty() { reader.to } else { format!("(?{flags}){}", reader.to) })
@@ -71,13 +72,15 @@ impl Reader {
         match c {
             '0' => {
                 let digits = self.from.take_while(2, is_octal);
-                self.code(&format!("0{digits}"))
+                self.to.push_str(&octal(&format!("0{digits}"))?);
+                Ok(())
             }
             '1'..='9' => {
                 let mut digits = c.to_string() + &self.from.take_while(1, |c| c.is_ascii_digit());
                 if digits.len() == 2 && digits.chars().all(is_octal) && self.from.peek().is_some_and(is_octal) {
                     digits += &self.from.take_while(1, is_octal);
-                    return self.code(&digits);
+                    self.to.push_str(&octal(&digits)?);
+                    return Ok(());
                 }
                 self.to.push('\\');
                 self.to.push_str(&digits);
@@ -123,55 +126,42 @@ impl Reader {
         })
     }
 
-    fn code(&mut self, octal: &str) -> Translated<()> {
-        let code = u32::from_str_radix(octal, 8).ok().and_then(char::from_u32);
-        match code {
-            Some(code) => self.to.push_str(&written(code)),
-            None => return refuse(format!("\\{octal}")),
-        }
-        Ok(())
-    }
-
     /// A class. Python knows no classes in classes and no operations on them.
     fn class(&mut self) -> Translated<()> {
-        self.to.push('[');
-        if self.from.take("^") {
-            self.to.push('^');
-        }
-        let mut is_first = true;
+        let is_negated = self.from.take("^");
+        let mut members = Vec::new();
         loop {
-            let Some(c) = self.from.next() else { return refuse("a class without its ]") };
-            match c {
-                ']' if !is_first => {
-                    self.to.push(']');
-                    return Ok(());
-                }
-                '\\' => {
-                    let Some(c) = self.from.next() else { return refuse(r"a lone \") };
-                    match c {
-                        'b' => self.to.push_str(r"\x08"),
-                        '0'..='7' => {
-                            let digits = format!("{c}{}", self.from.take_while(2, is_octal));
-                            self.code(&digits)?;
-                        }
-                        c => {
-                            let text = self.common_escape(c)?;
-                            self.to.push_str(&text);
-                        }
-                    }
-                }
-                '[' => self.to.push_str(r"\["),
-                '&' | '~' | '-' if self.from.peek() == Some(c) => {
-                    self.to.extend(['\\', c]);
-                    // The second one may begin a range, or be the end of one.
-                    let next = self.from.next();
-                    self.to.extend(next.into_iter().flat_map(|c| ['\\', c]));
-                }
-                c => self.to.push(c),
+            if !members.is_empty() && self.from.take("]") {
+                self.to.push_str(&class::written(is_negated, &members));
+                return Ok(());
             }
-            is_first = false;
+            let start = self.atom()?;
+            let is_range = self.from.starts_with("-") && !self.from.starts_with("-]");
+            members.push(if is_range && self.from.take("-") {
+                Member::Range(start, self.atom()?)
+            } else {
+                Member::One(start)
+            });
         }
     }
+
+    fn atom(&mut self) -> Translated<Atom> {
+        let Some(c) = self.from.next() else { return refuse("a class without its ]") };
+        if c != '\\' {
+            return Ok(Atom::Plain(c));
+        }
+        let Some(c) = self.from.next() else { return refuse(r"a lone \") };
+        Ok(Atom::Escape(match c {
+            'b' => r"\x08".to_owned(),
+            '0'..='7' => octal(&format!("{c}{}", self.from.take_while(2, is_octal)))?,
+            c => self.common_escape(c)?,
+        }))
+    }
+}
+
+fn octal(digits: &str) -> Translated<String> {
+    let code = u32::from_str_radix(digits, 8).ok().and_then(char::from_u32);
+    code.map_or_else(|| refuse(format!("\\{digits}")), |code| Ok(written(code)))
 }
 
 const fn is_octal(c: char) -> bool {

@@ -1,6 +1,7 @@
 //! Client rules in the syntax of Python's `re`, which the old panel used: translated when they are imported, and back for an
 //! export. Most patterns are the same in both.
 
+mod class;
 mod cursor;
 mod from_python;
 mod group;

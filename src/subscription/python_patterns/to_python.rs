@@ -1,5 +1,6 @@
 //! From this panel's syntax to that of Python's `re`. Only what is known to mean the same is written.
 
+use super::class::{self, Atom, Member};
 use super::cursor::Cursor;
 use super::group::Flags;
 use super::{Translated, refuse};
@@ -7,7 +8,7 @@ use super::{Translated, refuse};
 /// Translates a pattern that this panel compiles into one that Python 3.8 and later compile.
 pub fn to_python(pattern: &str) -> Translated<String> {
     let mut writer =
-        Writer { from: Cursor::new(pattern), to: String::new(), open: vec![Frame::default()], ..Writer::default() };
+        Writer { from: Cursor::new(pattern)?, to: String::new(), open: vec![Frame::default()], ..Writer::default() };
     writer.pattern()?;
     match writer.open.pop() {
         Some(frame) if writer.open.is_empty() => {
@@ -53,7 +54,7 @@ impl Frame {
     fn element(&mut self, width: Option<usize>) {
         let before = if self.started { self.width } else { Some(0) };
         self.started = true;
-        self.width = before.zip(width).map(|(before, width)| before + width);
+        self.width = before.zip(width).and_then(|(before, width)| before.checked_add(width));
         self.last = Some(width);
     }
 
@@ -127,8 +128,8 @@ impl Writer {
             return refuse(format!("{text} after nothing that can be repeated"));
         };
         // The element itself is counted already.
-        let more = width.zip(count).and_then(|(width, count)| Some(width * usize::try_from(count).ok()?));
-        frame.width = frame.width.zip(width).zip(more).map(|((all, width), more)| all - width + more);
+        let more = width.zip(count).and_then(|(width, count)| width.checked_mul(usize::try_from(count).ok()?));
+        frame.width = frame.width.zip(width).zip(more).and_then(|((all, width), more)| (all - width).checked_add(more));
         self.to.push_str(text);
         if self.from.take("?") {
             self.to.push('?');
@@ -281,33 +282,38 @@ fn category(from: &mut Cursor) -> Translated<String> {
 
 /// A class without classes in it and without operations.
 fn class(from: &mut Cursor) -> Translated<String> {
-    let mut to = String::from("[");
-    if from.take("^") {
-        to.push('^');
+    let is_negated = from.take("^");
+    let mut members = Vec::new();
+    // Here the first characters never begin a range.
+    while from.take("-") {
+        members.push(Member::One(Atom::Plain('-')));
     }
-    let mut is_first = true;
+    if members.is_empty() && from.take("]") {
+        members.push(Member::One(Atom::Plain(']')));
+        if from.starts_with("-") && !from.starts_with("--") && from.take("-") {
+            members.push(Member::One(Atom::Plain('-')));
+        }
+    }
     loop {
+        if !members.is_empty() && from.take("]") {
+            return Ok(class::written(is_negated, &members));
+        }
         if ["&&", "--", "~~", "["].iter().any(|operation| from.starts_with(operation)) {
             return refuse("an operation on classes");
         }
-        let Some(c) = from.next() else { return refuse("a class without its ]") };
-        match c {
-            ']' if !is_first => {
-                to.push(']');
-                return Ok(to);
-            }
-            '\\' => {
-                let Some(c) = from.next() else { return refuse(r"a lone \") };
-                match c {
-                    'h' => to.push_str("0-9A-Fa-f"),
-                    c => to.push_str(&common_escape(from, c)?),
-                }
-            }
-            '&' | '~' | '|' | ']' | '^' => to.extend(['\\', c]),
-            c => to.push(c),
-        }
-        is_first = false;
+        let start = atom(from)?;
+        let is_range = from.starts_with("-") && !from.starts_with("-]") && !from.starts_with("--");
+        members.push(if is_range && from.take("-") { Member::Range(start, atom(from)?) } else { Member::One(start) });
     }
+}
+
+fn atom(from: &mut Cursor) -> Translated<Atom> {
+    let Some(c) = from.next() else { return refuse("a class without its ]") };
+    if c != '\\' {
+        return Ok(Atom::Plain(c));
+    }
+    let Some(c) = from.next() else { return refuse(r"a lone \") };
+    Ok(Atom::Escape(if c == 'h' { "0-9A-Fa-f".to_owned() } else { common_escape(from, c)? }))
 }
 
 fn written(code: char) -> String {

@@ -1,7 +1,9 @@
 -- A small panel in good order: two admins, a node with an inbound, four users in all their states, two hours of traffic.
-INSERT INTO admins (id, username, hashed_password, created_at, is_sudo, password_reset_at, subscription_url_prefix) VALUES
-    (3, 'Root', '$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe', '2024-02-03 04:05:06.000007', TRUE, NULL, ''),
-    (9, 'mina', '$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe', NULL, FALSE,
+INSERT INTO admins (id, username, hashed_password, created_at, is_sudo, all_services_access, modify_users_access,
+        password_reset_at, subscription_url_prefix) VALUES
+    (3, 'Root', '$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe', '2024-02-03 04:05:06.000007', TRUE, FALSE, TRUE,
+     NULL, ''),
+    (9, 'mina', '$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe', NULL, FALSE, TRUE, FALSE,
      '2025-01-01 10:00:00.500000', 'https://*.mina.example.org');
 INSERT INTO services (id, name) VALUES (2, 'gold'), (5, NULL);
 INSERT INTO admins_services (admin_id, service_id) VALUES (9, 2);

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -110,6 +111,17 @@ impl Servers {
     /// The output of the servers so far.
     pub fn logs(&self) -> Logs {
         Logs { xray: self.xray.output(), sing_box: self.sing_box.output() }
+    }
+
+    /// Waits until the log shows that the inbound of the case took a connection to this destination, of the user.
+    pub fn show(&self, case: &Case, destination: Ipv4Addr) -> Result<(), String> {
+        for _ in 0..40 {
+            if self.logs().show(case, destination).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.logs().show(case, destination)
     }
 }
 

@@ -1,133 +1,116 @@
-// Admins: who may sign in, and what each may do.
+// Admins: who may sign in, what each may do, and what can be done to all users of one.
 
-import { queryOptions, useQuery } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { changedIds, changes } from '../../api/changes.ts';
-import { type Admin, type Schemas, api, data } from '../../api/client.ts';
+import { type Admin, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
+import { mayNow } from '../../api/rights.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Button, Field, Loaded, Status } from '../../ui/basics.tsx';
-import { Choices } from '../../ui/Choices.tsx';
-import { EditForm } from '../../ui/EditDrawer.tsx';
-import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
+import { useMe } from '../../shell/Shell.tsx';
+import { Button, Problem, Status } from '../../ui/basics.tsx';
+import { ListHead, ListTable, ListTools, PAGE_SIZE, useListSearch } from '../../ui/list.tsx';
 import { ActionMenu, Drawer, useOverlays } from '../../ui/overlays.tsx';
-
-const readAdmin = (username: string, signal?: AbortSignal) => data(api.GET('/api/admins/{username}', { params: { path: { username } }, signal }));
-const adminRead = (username: string) =>
-  queryOptions({ queryKey: ['admins', 'one', username], queryFn: ({ signal }) => readAdmin(username, signal), staleTime: 0, gcTime: 0, refetchOnWindowFocus: false });
-
-const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['admins'] });
+import { TrafficPanel } from '../../ui/TrafficPanel.tsx';
+import { AdminEditor } from './AdminEditor.tsx';
+import { drawerOf, named } from './drawers.ts';
+import { GiveUsers } from './GiveUsers.tsx';
+import { QuotaEditor } from './QuotaEditor.tsx';
+import { roleName } from '../roles/names.ts';
+import { adminsChanged, usersOf } from './queries.ts';
 
 export function AdminList() {
   const { t, f } = useI18n();
-  const { ask } = useOverlays();
-  const { search, show, onPage } = useListSearch();
-  const navigate = useNavigate();
+  const { search, show } = useListSearch();
   const read = useQuery(queries.adminPage({ ...(search.q ? { username: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
-  const drawer = search.drawer;
+  const [unread, setUnread] = useState<unknown>(null);
+  const edited = named(search.drawer, 'edit');
+  const giving = named(search.drawer, 'give');
+  const looking = named(search.drawer, 'traffic');
+  const limited = named(search.drawer, 'quota');
+  const may = (admin: Admin) => f.list([
+    ...(admin.modify_users_access ? [t('admins.may_modify')] : []),
+    admin.all_services_access ? t('admins.may_all_services') : t('hosts.services', { count: admin.service_ids.length }),
+  ]);
   return (
     <>
-      <ListHead title={t('nav.admins')} total={read.data?.total}><Button icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button></ListHead>
+      <ListHead title={t('nav.admins')} total={read.data?.total}><Button needs="admins:write" icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button></ListHead>
       <ListTools label={t('admins.search')} />
-      <Loaded of={read}>
-        {({ items, page, pages }) => items.length === 0 ? <NoMatch /> : (
-          <>
-          <div className="tablebox cards">
-            <table className="list">
-              <caption className="hidden">{t('nav.admins')}</caption>
-              <thead><tr><th scope="col">{t('user.name')}</th><th scope="col">{t('user.status')}</th><th scope="col">{t('admins.role')}</th><th scope="col">{t('admins.traffic')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
-              <tbody>
-                {items.map((admin) => (
-                  <tr key={admin.id}>
-                    <td className="first"><bdi>{admin.username}</bdi></td>
-                    <td className="second"><Status tone={admin.enabled ? 'good' : 'off'}>{t(admin.enabled ? 'admins.enabled' : 'state.disabled')}</Status></td>
-                    <td>{t(admin.is_sudo ? 'admin.sudo' : 'admin.reseller')}</td>
-                    <td>{f.bytes(admin.users_data_usage)}</td>
-                    <td className="end">
-                      <ActionMenu label={t('actions.of', { name: admin.username })} actions={[
-                        { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(admin.username) },
-                        { id: 'users', label: t('nav.users'), icon: 'users', run: () => void navigate({ to: '/users', search: { owner: admin.username } }) },
-                        { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => ask({ title: t('admins.delete', { name: admin.username }), body: t('admins.delete.body'), act: t('admins.delete', { name: admin.username }), danger: true, done: t('act.delete.done'),
-                          run: () => data(api.DELETE('/api/admins/{username}', { params: { path: { username: admin.username } } })).then(changed) }) },
-                      ]} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-          {pages > 1 && <Pages page={page} pages={pages} onPage={onPage} />}
-          </>
-        )}
-      </Loaded>
-      {drawer === 'new' && <AdminEditor username={null} onClose={() => show()} />}
-      {drawer !== undefined && drawer !== 'new' && <AdminEditor key={drawer} username={drawer} onClose={() => show()} />}
+      {unread !== null && <Problem error={unread} />}
+      <ListTable of={read} caption={t('nav.admins')} look="cards acts" columns={[
+        { title: t('user.name'), place: 'first', cell: (admin) => <button type="button" className="link" onClick={() => show(drawerOf('edit', admin.username))}><bdi>{admin.username}</bdi></button> },
+        { title: t('user.status'), place: 'second', cell: (admin) => <Status tone={admin.enabled ? 'good' : 'off'}>{t(admin.enabled ? 'admins.enabled' : 'state.disabled')}</Status> },
+        { title: t('admins.role'), cell: (admin) => <><bdi>{roleName(admin.role, t)}</bdi>{admin.subscription_url_prefix !== '' && <bdi dir="ltr" className="soft small break" style={{ display: 'block' }}>{admin.subscription_url_prefix}</bdi>}</> },
+        { title: t('admins.may'), place: 'soft', cell: (admin) => (admin.is_sudo ? t('admins.may_all') : may(admin)) },
+        { title: t('admins.traffic'), cell: (admin) => f.bytes(admin.users_data_usage) },
+        { title: t('actions'), untitled: true, end: true, place: 'menu-cell', cell: (admin) => <Actions admin={admin} show={show} onUnread={setUnread} /> },
+      ]} />
+      {search.drawer === 'new' && <AdminEditor username={null} onClose={() => show()} />}
+      {edited !== undefined && <AdminEditor key={edited} username={edited} onClose={() => show()} />}
+      {looking !== undefined && (
+        <Drawer key={looking} title={t('admins.traffic.of', { name: looking })} name={t('admins.traffic.of', { name: looking })} onClose={() => show()}>
+          <div className="body"><TrafficPanel name="admin" query={(start) => queries.trafficOf(looking, start)} series={(series) => series} /></div>
+        </Drawer>
+      )}
+      {limited !== undefined && <QuotaEditor key={limited} username={limited} onClose={() => show()} />}
+      {giving !== undefined && <GiveUsers key={giving} username={giving} onClose={() => show()} />}
     </>
   );
 }
 
-function AdminEditor({ username, onClose }: { username: string | null; onClose: () => void }) {
+function Actions({ admin, show, onUnread }: { admin: Admin; show: (drawer: string) => void; onUnread: (error: unknown) => void }) {
   const { t } = useI18n();
-  const read = useQuery({ ...adminRead(username ?? ''), enabled: username !== null });
-  // Not what the list has read before: others may have changed it since.
-  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
-  const title = username === null ? t('admins.new') : t('admins.edit', { name: username });
-  return (
-    <Drawer title={title} name={title} onClose={onClose}>
-      {username === null ? <Form admin={null} onClose={onClose} />
-        : fresh.data === undefined ? <div className="body"><Loaded of={fresh}>{() => null}</Loaded></div> : <Form admin={fresh.data} onClose={onClose} />}
-    </Drawer>
-  );
-}
-
-function Form({ admin, onClose }: { admin: Admin | null; onClose: () => void }) {
-  const { t } = useI18n();
-  const services = useQuery(queries.services());
-  const [username, setUsername] = useState('');
-  const [password, setPassword] = useState('');
-  const [began] = useState({
-    is_sudo: admin?.is_sudo ?? false, enabled: admin?.enabled ?? true, modify_users_access: admin?.modify_users_access ?? true,
-    all_services_access: admin?.all_services_access ?? true, service_ids: admin?.service_ids ?? [],
+  const { ask } = useOverlays();
+  const me = useMe();
+  const navigate = useNavigate();
+  const name = admin.username;
+  const params = { params: { path: { username: name } } };
+  // The panel refuses it to everybody else.
+  const mayChange = mayNow('admins:write') && (!admin.is_sudo || admin.id === me?.id);
+  const setEnabled = (enabled: boolean) => ask({
+    title: t(enabled ? 'act.enable.one' : 'act.disable.one', { name }), act: t(enabled ? 'act.enable.one' : 'act.disable.one', { name }), danger: !enabled,
+    body: t(enabled ? 'admins.enable.body' : 'admins.disable.body'), done: t(enabled ? 'act.enable.done' : 'act.disable.done'),
+    run: () => data(api.PUT('/api/admins/{username}', { ...params, body: { enabled } })).then(adminsChanged),
   });
-  const [draft, setDraft] = useState(began);
-  const flag = (name: 'is_sudo' | 'enabled' | 'modify_users_access' | 'all_services_access', label: string, hint?: string) => (
-    <label className="option">
-      <input type="checkbox" checked={draft[name]} onChange={(event) => setDraft({ ...draft, [name]: event.target.checked })} />
-      <span>{label}{hint && <span className="soft small" style={{ display: 'block' }}>{hint}</span>}</span>
-    </label>
-  );
-  const save = async () => {
-    if (admin === null) await data(api.POST('/api/admins', { body: { username: username.trim(), password, subscription_url_prefix: '', ...draft } as Schemas['AdminCreate'] }));
-    else {
-      const sent = changes(began, draft);
-      if (sent.service_ids !== undefined) sent.service_ids = changedIds(began.service_ids, sent.service_ids, (await readAdmin(admin.username)).service_ids);
-      await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...sent, ...(password === '' ? {} : { password }) } }));
+  const setUsers = async (enabled: boolean) => {
+    onUnread(null);
+    try {
+      const count = await queries.queryClient.fetchQuery({ ...usersOf(name), staleTime: 0 });
+      const act = t(enabled ? 'admins.enable_users.of' : 'admins.disable_users.of', { name });
+      ask({
+        title: act, act, danger: !enabled, done: t(enabled ? 'act.enable.done' : 'act.disable.done'),
+        body: <><p>{t('admins.users', { count })}</p><p>{t(enabled ? 'admins.enable_users.body' : 'admins.disable_users.body')}</p></>,
+        run: () => data(enabled ? api.POST('/api/admins/{username}/enable_users', params) : api.POST('/api/admins/{username}/disable_users', params)).then(queries.usersChanged),
+      });
+    } catch (error) {
+      onUnread(error);
     }
-    await changed();
   };
   return (
-    <EditForm act={admin === null ? t('admins.create') : undefined} ready={admin !== null || (username.trim() !== '' && password !== '')} save={save} onClose={onClose}>
-      {(refused) => (
-        <>
-          {admin === null && <Field label={t('user.name')} problem={refused.username}>{(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>}
-          <Field label={t('signin.password')} hint={admin === null ? undefined : t('admins.password_keep')} problem={refused.password}>{(attributes) => <input {...attributes} className="input" dir="ltr" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}</Field>
-          <div>
-            {flag('enabled', t('admins.enabled'))}
-            {flag('is_sudo', t('admin.sudo'), t('admins.sudo_hint'))}
-            {flag('modify_users_access', t('admins.modify'))}
-            {flag('all_services_access', t('admins.all_services'))}
-          </div>
-          {!draft.all_services_access && (
-            <Loaded of={services} rows={2}>
-              {({ items, total }) => (
-                <Choices legend={t('nav.services')} choices={items.map((service) => ({ id: service.id, name: service.name ?? `#${service.id}` }))} total={total} chosen={draft.service_ids}
-                  onChange={(service_ids) => setDraft({ ...draft, service_ids })} empty={t('services.none')} />
-              )}
-            </Loaded>
-          )}
-        </>
-      )}
-    </EditForm>
+    <ActionMenu label={t('actions.of', { name })} actions={[
+      ...(mayChange ? [{ id: 'edit', label: t('edit'), icon: 'edit', run: () => show(drawerOf('edit', admin.username)) } as const] : []),
+      ...(mayChange && (me?.is_sudo === true || admin.id !== me?.id) ? [{ id: 'quota', label: t('quota.title'), icon: 'info', run: () => show(drawerOf('quota', admin.username)) } as const] : []),
+      ...(mayNow('stats:read') ? [{ id: 'traffic', label: t('admins.traffic'), icon: 'log', run: () => show(drawerOf('traffic', admin.username)) } as const] : []),
+      ...(mayNow('users:read') ? [{ id: 'users', label: t('nav.users'), icon: 'users', run: () => void navigate({ to: '/users', search: { owner: name } }) } as const] : []),
+      ...(mayChange && admin.id !== me?.id ? [{ id: 'state', label: t(admin.enabled ? 'act.disable' : 'act.enable'), icon: admin.enabled ? 'close' : 'check', run: () => setEnabled(!admin.enabled) } as const] : []),
+      null,
+      ...(mayChange && mayNow('users:write') ? [
+        { id: 'enable-users', label: t('admins.enable_users'), icon: 'check', run: () => void setUsers(true) } as const,
+        { id: 'disable-users', label: t('admins.disable_users'), icon: 'close', run: () => void setUsers(false) } as const,
+      ] : []),
+      ...(admin.is_sudo || !mayNow('sessions:write') ? [] : [{ id: 'sessions', label: t('admins.end_sessions'), icon: 'out', run: () => ask({
+        title: t('admins.end_sessions.of', { name }), body: t('admins.end_sessions.body'), act: t('admins.end_sessions'), danger: true, done: t('sessions.ended'),
+        run: () => data(api.DELETE('/api/sessions', { params: { query: { admin: name } } })),
+      }) } as const]),
+      ...(admin.is_sudo || !mayNow('admins:write') ? [] : [{ id: 'second', label: t('admins.reset_second'), icon: 'out', run: () => ask({
+        title: t('admins.reset_second.of', { name }), body: t('admins.reset_second.body'), act: t('admins.reset_second'), danger: true, done: t('admins.reset_second.done'),
+        run: () => data(api.DELETE('/api/second-factor', { params: { query: { admin: name } } })).then(adminsChanged),
+      }) } as const]),
+      ...(mayNow('admins:write') && mayNow('users:write') ? [{ id: 'give', label: t('admins.give'), icon: 'next', run: () => show(drawerOf('give', admin.username)) } as const] : []),
+      ...(admin.is_sudo || !mayNow('admins:write') ? [] : [null, { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => ask({
+        title: t('admins.delete', { name }), body: t('admins.delete.body'), act: t('admins.delete', { name }), danger: true, done: t('act.delete.done'),
+        run: () => data(api.DELETE('/api/admins/{username}', params)).then(adminsChanged),
+      }) } as const]),
+    ]} />
   );
 }

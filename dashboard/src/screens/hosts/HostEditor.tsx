@@ -1,13 +1,13 @@
 // Creates, duplicates or changes a host, beside what apps would get of it. Loaded when it is first opened.
 
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
 import { type Host, type Inbound, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Choose, Field, Loaded, Problem, Segments, Waiting } from '../../ui/basics.tsx';
 import { Choices } from '../../ui/Choices.tsx';
 import { EditForm } from '../../ui/EditDrawer.tsx';
+import { useForm } from '../../ui/form.ts';
 import { Icon } from '../../ui/icons.tsx';
 import { Drawer } from '../../ui/overlays.tsx';
 import { type Draft, type FlagName, type TextName, bodyOf, changedParts, draftOf } from './draft.ts';
@@ -28,28 +28,28 @@ export default function HostEditor({ which, onClose }: { which: string; onClose:
   return (
     <Drawer title={title} name={title} onClose={onClose} wide>
       {!ready ? <div className="body">{failed ? <Problem error={failed.error} retry={() => void failed.refetch()} /> : <Waiting />}</div> : (
-        <Form start={start} stored={kind === 'edit' ? (read.data ?? null) : null} inbounds={inbounds.data.items} hosts={hosts.data.items} onClose={onClose} />
+        <Form which={which} start={start} stored={kind === 'edit' ? (read.data ?? null) : null} inbounds={inbounds.data.items} hosts={hosts.data.items} onClose={onClose} />
       )}
     </Drawer>
   );
 }
 
+/** What the browser does not store of a form that is not saved. */
+const SECRETS = ['uuid', 'password', 'obfs_password'] as const;
 const SECTIONS = ['account', 'transport', 'security', 'protocol', 'xhttp', 'mux', 'fragment', 'masks'] as const;
 /** What few need is folded, unless something in it is set. */
 const FOLDED: readonly string[] = ['xhttp', 'mux', 'fragment', 'masks'];
 
-function Form({ start, stored, inbounds, hosts, onClose }: { start: Partial<Host>; stored: Host | null; inbounds: Inbound[]; hosts: Host[]; onClose: () => void }) {
+function Form({ which, start, stored, inbounds, hosts, onClose }: { which: string; start: Partial<Host>; stored: Host | null; inbounds: Inbound[]; hosts: Host[]; onClose: () => void }) {
   const { t } = useI18n();
   const services = useQuery(queries.services());
-  const [began] = useState(() => draftOf(start));
-  const [draft, setDraft] = useState(began);
-  const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
+  const form = useForm(`host ${which}`, () => draftOf(start), SECRETS);
+  const { began, draft, set } = form;
   const from = inherited(inbounds.find((inbound) => inbound.id === draft.inbound));
   const about = aboutOf(draft, from);
   const fields = shownFields(draft, began, about);
   const body = bodyOf(sentDraft(draft, began, fields));
   const preview = usePreview(draft.remark.trim() === '' || draft.address.trim() === '' ? null : { ...stored, ...body } as Schemas['HostBody'], draft.inbound, stored?.id);
-  const changed = JSON.stringify(draft) !== JSON.stringify(began);
   const save = async () => {
     if (stored !== null) {
       const path = { id: stored.id };
@@ -62,7 +62,7 @@ function Form({ start, stored, inbounds, hosts, onClose }: { start: Partial<Host
   };
   const setProtocol = (protocol: string) => set({ protocol, ...(NEEDS_TLS.includes(protocol) ? { security: 'tls' } : {}) });
   return (
-    <EditForm act={stored === null ? t('hosts.create') : undefined} ready={draft.remark.trim() !== '' && draft.address.trim() !== ''} changed={changed} save={save} onClose={onClose}>
+    <EditForm needs="hosts:write" form={form} act={stored === null ? t('hosts.create') : undefined} ready={draft.remark.trim() !== '' && draft.address.trim() !== ''} save={save} onClose={onClose}>
       {(refused) => {
         const known = { ...preview.refused, ...refused };
         // In errors, settings of multiplexing have the names that they have in its object.

@@ -6,21 +6,17 @@ import { type ReactNode, Suspense, lazy, useEffect, useState } from 'react';
 import type { Host, Inbound } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
+import type { HostSearch } from '../../router.tsx';
 import { Button, Empty, Loaded, Notice, Segments, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { ListHead, type ListSearch, ListTools, NoMatch, useListSearch } from '../../ui/list.tsx';
+import { ListHead, ListTools, NoMatch, useListSearch } from '../../ui/list.tsx';
 import { ActionMenu } from '../../ui/overlays.tsx';
 import { useHostActs } from './actions.tsx';
 import { HostOrder } from './HostOrder.tsx';
 
 const HostEditor = lazy(() => import('./HostEditor.tsx'));
 
-export interface HostSearch extends ListSearch {
-  view?: 'order';
-  /** Id of an inbound: only its hosts. */
-  inbound?: number;
-}
-
+interface HostPage { items: Host[]; total: number }
 interface Group { key: string; title: string; inbound?: Inbound; hosts: Host[] }
 
 /** Hosts without an inbound first, then those of each inbound, by node and tag. */
@@ -35,7 +31,8 @@ function groupsOf(hosts: Host[], inbounds: Inbound[], universal: string): Group[
 export function HostList() {
   const { t } = useI18n();
   const { search, change, show } = useListSearch<HostSearch>();
-  const hosts = useQuery(queries.hosts());
+  const all = useQuery(queries.hosts());
+  const hosts = useFound(all, search);
   const inbounds = useQuery(queries.inbounds());
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const acts = useHostActs(() => setChosen(new Set()));
@@ -45,18 +42,18 @@ export function HostList() {
   const only = inbounds.data?.items.find((inbound) => inbound.id === search.inbound);
   const matches = (host: Host) => `${host.remark} ${host.address} ${host.sni ?? ''} ${host.host ?? ''}`.toLowerCase().includes(words);
   const toggle = (id: number) => setChosen((now) => { const next = new Set(now); if (!next.delete(id)) next.add(id); return next; });
-  const create = (inbound?: number) => <Button icon="plus" look={inbound === undefined ? 'primary' : 'quiet'} onClick={() => show(inbound === undefined ? (search.inbound ? `new-${search.inbound}` : 'new') : `new-${inbound}`)}>{t('hosts.new')}</Button>;
+  const create = (inbound?: number) => <Button needs="hosts:write" icon="plus" look={inbound === undefined ? 'primary' : 'quiet'} onClick={() => show(inbound === undefined ? (search.inbound ? `new-${search.inbound}` : 'new') : `new-${inbound}`)}>{t('hosts.new')}</Button>;
   const selected = (hosts.data?.items ?? []).filter((host) => chosen.has(host.id));
   return (
     <>
-      <ListHead title={t('nav.hosts')} total={hosts.data?.total}>
+      <ListHead title={t('nav.hosts')} total={all.data?.total}>
         <div className="row wrap">
           <Segments name="view" label={t('hosts.view')} value={search.view ?? 'groups'} onChange={(view) => change({ view: view === 'order' ? 'order' : undefined, q: undefined, inbound: undefined })}
             choices={[['groups', t('hosts.view.groups')], ['order', t('hosts.view.order')]]} />
           {create()}
         </div>
       </ListHead>
-      {hosts.data && hosts.data.total > hosts.data.items.length && <Notice tone="attention">{t('choices.more', { count: hosts.data.total - hosts.data.items.length })}</Notice>}
+      {hosts.data && hosts.data.total > hosts.data.items.length && <Notice tone="attention">{t('hosts.more', { count: hosts.data.total - hosts.data.items.length })}</Notice>}
       {search.view === 'order' ? (
         <Loaded of={hosts}>{({ items }) => <HostOrder hosts={items} inbounds={inbounds.data?.items ?? []} />}</Loaded>
       ) : (
@@ -76,7 +73,7 @@ export function HostList() {
                   if (items.length === 0 && known.items.length === 0) return <div className="tablebox"><Empty title={t('hosts.none')} action={create()}>{t('hosts.none.body')}</Empty></div>;
                   if (groups.length === 0) return <NoMatch />;
                   return groups.map((group) => (
-                    <GroupTable key={group.key} group={group} create={create(group.inbound?.id)} chosen={chosen} toggle={toggle} setChosen={setChosen} show={show} acts={acts} all={items} />
+                    <GroupTable key={group.key} group={group} create={create(group.inbound?.id)} chosen={chosen} toggle={toggle} setChosen={setChosen} show={show} acts={acts} all={all.data?.items ?? items} />
                   ));
                 }}
               </Loaded>
@@ -87,15 +84,23 @@ export function HostList() {
       {selected.length > 0 && search.view !== 'order' && (
         <div className="bulk" role="region" aria-label={t('hosts.bulk')}>
           <strong>{t('selected', { count: selected.length })}</strong>
-          <Button onClick={() => acts.setState(selected, true)}>{t('act.enable')}</Button>
-          <Button onClick={() => acts.setState(selected, false)}>{t('act.disable')}</Button>
-          <Button look="danger" onClick={() => acts.remove(selected, hosts.data?.items ?? [])}>{t('act.delete')}</Button>
+          <Button needs="hosts:write" onClick={() => acts.setState(selected, true)}>{t('act.enable')}</Button>
+          <Button needs="hosts:write" onClick={() => acts.setState(selected, false)}>{t('act.disable')}</Button>
+          <Button needs="hosts:write" look="danger" onClick={() => acts.remove(selected, all.data?.items ?? [])}>{t('act.delete')}</Button>
           <Button look="quiet" icon="close" label={t('select.clear')} onClick={() => setChosen(new Set())} />
         </div>
       )}
       {search.drawer !== undefined && <Suspense fallback={null}><HostEditor key={search.drawer} which={search.drawer} onClose={() => show()} /></Suspense>}
     </>
   );
+}
+
+/** The hosts to show: those that were loaded, or, if there are more than are loaded at once, those that the panel finds. */
+function useFound(all: ReturnType<typeof useQuery<HostPage>>, { q, inbound, view }: HostSearch) {
+  const isPart = all.data !== undefined && all.data.total > all.data.items.length;
+  const asks = isPart && view !== 'order' && (q !== undefined || inbound !== undefined);
+  const found = useQuery({ ...queries.foundHosts({ ...(q === undefined ? {} : { text: q }), ...(inbound === undefined ? {} : { inbound }) }), enabled: asks });
+  return asks ? found : all;
 }
 
 function GroupTable({ group, create, chosen, toggle, setChosen, show, acts, all }: {
@@ -138,7 +143,7 @@ function GroupTable({ group, create, chosen, toggle, setChosen, show, acts, all 
                   <td className="soft"><HostAbout host={host} /></td>
                   <td className="end soft wide-only" title={t('hosts.weight')}>{f.number(host.weight)}</td>
                   <td className="end menu-cell">
-                    <ActionMenu label={t('actions.of', { name: host.remark })} actions={[
+                    <ActionMenu needs="hosts:write" label={t('actions.of', { name: host.remark })} actions={[
                       { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(String(host.id)) },
                       { id: 'copy', label: t('hosts.duplicate'), icon: 'copy', run: () => show(`copy-${host.id}`) },
                       { id: 'state', label: t(host.is_disabled ? 'act.enable' : 'act.disable'), icon: host.is_disabled ? 'check' : 'close', run: () => acts.setState([host], host.is_disabled) },
@@ -166,7 +171,7 @@ function HostAbout({ host }: { host: Host }) {
   return (
     <>
       {parts.length > 0 && <bdi dir="ltr">{parts.join(' · ')}</bdi>}
-      {host.inbound_id == null && <span> · {host.universal ? t('hosts.for_all') : t('doctor.services', { count: host.service_ids.length })}</span>}
+      {host.inbound_id == null && <span> · {host.universal ? t('hosts.for_all') : t('hosts.services', { count: host.service_ids.length })}</span>}
       {host.chain_ids.length > 0 && <span> · {t('hosts.chained', { count: host.chain_ids.length })}</span>}
     </>
   );

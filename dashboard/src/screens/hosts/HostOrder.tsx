@@ -5,17 +5,24 @@ import type { Host, Inbound } from '../../api/client.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Problem, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
+import { useForm } from '../../ui/form.ts';
+import { type KeyHint, useKeyHints } from '../../ui/keys.ts';
 import { useOverlays } from '../../ui/overlays.tsx';
 import { useSubmit } from '../../ui/submit.ts';
+import { Restored, useUnsaved } from '../../ui/unsaved.tsx';
 import { changeHosts } from './actions.tsx';
 import { before, weightsFor } from './order.ts';
 
+const KEYS: KeyHint[] = [['↓ ↑', 'keys.rows'], ['Alt ↓ ↑', 'keys.move']];
+
 export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inbound[] }) {
   const { t } = useI18n();
+  useKeyHints(KEYS);
   const { say } = useOverlays();
   const { busy, error, run } = useSubmit();
   // The ids in their new order, until it is saved.
-  const [moved, setMoved] = useState<number[] | null>(null);
+  const form = useForm<{ moved: number[] | null }>('order of hosts', () => ({ moved: null }));
+  const { moved } = form.draft;
   const [dragged, setDragged] = useState<number | null>(null);
   const [announced, setAnnounced] = useState('');
   const list = useRef<HTMLOListElement>(null);
@@ -37,7 +44,7 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
     if (id === undefined) return;
     next.splice(to, 0, id);
     focused.current = list.current?.contains(document.activeElement) === true ? document.activeElement : null;
-    setMoved(next);
+    form.set({ moved: next });
     setAnnounced(t('hosts.moved', { name: known.get(id)?.remark ?? '', place: to + 1, places: order.length }));
   };
   const onKey = (event: KeyboardEvent, index: number) => {
@@ -51,15 +58,21 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
   };
   const save = async () => {
     if (!(await run(() => changeHosts(changes)))) return;
-    setMoved(null);
+    form.set({ moved: null });
     say(t('saved'));
   };
   const where = (host: Host) => {
     const inbound = inbounds.find(({ id }) => id === host.inbound_id);
     return inbound === undefined ? (host.protocol ?? '') : `${inbound.node.name} · ${inbound.tag}`;
   };
+  const question = useUnsaved(
+    { ...form, isUnsaved: () => changes.length > 0 && form.isUnsaved() },
+    (next) => next.pathname === '/hosts' && 'view' in next.search && next.search.view === 'order',
+  );
   return (
     <>
+      {question}
+      {changes.length > 0 && <Restored form={form} />}
       <p className="soft" style={{ marginBlockEnd: 12 }}>{t('hosts.order.hint')}</p>
       <div className="hidden" role="status" aria-live="polite">{announced}</div>
       <ol className="order" ref={list} aria-label={t('hosts.view.order')}>
@@ -98,7 +111,7 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
         <div className="bulk" role="region" aria-label={t('hosts.order.unsaved')}>
           <strong>{t('hosts.order.unsaved')}</strong>
           <Button look="primary" disabled={busy} onClick={() => void save()}>{busy ? t('working') : t('hosts.order.save')}</Button>
-          <Button disabled={busy} onClick={() => setMoved(null)}>{t('cancel')}</Button>
+          <Button disabled={busy} onClick={form.reset}>{t('cancel')}</Button>
         </div>
       )}
       {error !== null && <Problem error={error} />}

@@ -1,12 +1,28 @@
 // Two texts as removed and added lines.
 
-import { useMemo } from 'react';
+import { useDeferredValue, useMemo } from 'react';
 import { useI18n } from '../../i18n/index.tsx';
-import { difference, hunks } from '../../ui/diff.ts';
+import { type Hunk, difference, hunks } from '../../ui/diff.ts';
+
+/** Lines that are drawn; more are counted. */
+const MOST = 2_000;
+
+function shorten(all: Hunk[]): Hunk[] {
+  let left = MOST;
+  return all.flatMap((hunk) => {
+    const part = hunk.slice(0, left);
+    left -= part.length;
+    return part.length > 0 ? [part] : [];
+  });
+}
 
 export function Difference({ before, after }: { before: string; after: string }) {
   const { t } = useI18n();
-  const parts = useMemo(() => hunks(difference(before, after)), [before, after]);
+  // While somebody types into a large text, typing comes first.
+  const [from, to] = [useDeferredValue(before), useDeferredValue(after)];
+  const all = useMemo(() => hunks(difference(from, to)), [from, to]);
+  const parts = useMemo(() => shorten(all), [all]);
+  const left = all.flat().length - parts.flat().length;
   if (parts.length === 0) return <p className="soft">{t('config.same')}</p>;
   return (
     <div className="diff" tabIndex={0} role="group" aria-label={t('config.difference')} dir="ltr">
@@ -24,6 +40,7 @@ export function Difference({ before, after }: { before: string; after: string })
           </tbody>
         ))}
       </table>
+      {left > 0 && <p className="soft" dir="auto">{t('config.difference.more', { count: left })}</p>}
     </div>
   );
 }

@@ -112,7 +112,7 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
             <option value={1}>JSON</option><option value={2}>YAML</option><option value={0}>{t('config.text')}</option>
           </Choose>
         </span>
-        <Button look="primary" disabled={!isChanged} onClick={() => void apply()}>{t('config.apply')}</Button>
+        <Button needs="nodes:write" look="primary" disabled={!isChanged} onClick={() => void apply()}>{t('config.apply')}</Button>
         <Button aria-pressed={compares} disabled={!isChanged && !compares} onClick={() => setCompares(!compares)}>{t('config.difference')}</Button>
         <Button disabled={!isChanged} onClick={() => { clear(); change(runs.config, runs.format); }}>{t('config.discard')}</Button>
         <Button onClick={() => { clear(); void lastGood().then((last) => change(last.config, last.format)).catch(setUnread); }}>{t('config.last_good')}</Button>

@@ -8,12 +8,13 @@ import { useI18n } from '../../i18n/index.tsx';
 import { Button, Loaded, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
-import { TrafficPanel } from '../../ui/TrafficPanel.tsx';
+import { resync } from './acts.ts';
 import { NodeConfig } from './NodeConfig.tsx';
 import { NodeEditor } from './NodeEditor.tsx';
 import { NodeLog } from './NodeLog.tsx';
 import { NodeStatus } from './NodeStatus.tsx';
 import * as one from './queries.ts';
+import { Statistics } from './Statistics.tsx';
 import { nodeTone } from './tone.ts';
 
 const TABS = ['status', 'log', 'config', 'traffic'] as const;
@@ -45,7 +46,7 @@ export function NodePage() {
           <>
             {tab === 'log' ? <NodeLog key={node.id} node={node} />
               : tab === 'config' ? <NodeConfig key={node.id} node={node} />
-              : tab === 'traffic' ? <TrafficPanel name="node" query={(start) => one.usage(node.id, start)} series={(series) => series} />
+              : tab === 'traffic' ? <Statistics node={node} />
               : <NodeStatus node={node} />}
             {drawer === 'edit' && <NodeEditor key={node.id} node={node} onClose={() => show()} />}
           </>
@@ -64,12 +65,12 @@ function Actions({ node, edit }: { node: PanelNode; edit: () => void }) {
   const put = (status: 'healthy' | 'disabled') => data(api.PUT('/api/nodes/{node_id}', { ...params, body: { status } })).then(changed);
   return (
     <div className="row">
-      <Button icon="edit" onClick={edit}>{t('edit')}</Button>
-      <ActionMenu label={t('actions')} actions={[
+      <Button needs="nodes:write" icon="edit" onClick={edit}>{t('edit')}</Button>
+      <ActionMenu needs="nodes:write" label={t('actions')} actions={[
         node.status === 'disabled'
           ? { id: 'enable', label: t('nodes.enable'), icon: 'check', run: () => ask({ title: t('nodes.enable.one', { name: node.name }), body: t('nodes.enable.body'), act: t('nodes.enable.one', { name: node.name }), run: () => put('healthy'), done: t('nodes.done') }) }
           : { id: 'disable', label: t('nodes.disable'), icon: 'close', run: () => ask({ title: t('nodes.disable.one', { name: node.name }), body: t('nodes.disable.body'), act: t('nodes.disable.one', { name: node.name }), run: () => put('disabled'), done: t('nodes.done') }) },
-        { id: 'resync', label: t('nodes.resync'), icon: 'refresh', run: () => ask({ title: t('nodes.resync'), body: t('nodes.resync.body'), act: t('nodes.resync'), run: () => data(api.POST('/api/nodes/{node_id}/resync', params)).then(changed), done: t('nodes.done') }) },
+        { id: 'resync', label: t('nodes.resync'), icon: 'refresh', run: () => ask(resync(node.id, node.name, t)) },
         { id: 'repin', label: t('nodes.repin'), icon: 'admins', run: () => ask({ title: t('nodes.repin'), body: t('nodes.repin.body'), act: t('nodes.repin'), danger: true, run: () => data(api.POST('/api/nodes/{node_id}/repin', params)).then(changed), done: t('nodes.done') }) },
         null,
         { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => ask({ title: t('nodes.delete', { name: node.name }), body: t('nodes.delete.body'), act: t('nodes.delete', { name: node.name }), danger: true, done: t('act.delete.done'),

@@ -1,12 +1,12 @@
 // The status of a node: the reason in words and what to do, its engines, how far its users are in step, how to join it.
 
 import { useQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import type { PanelNode } from '../../api/client.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Facts, Loaded, Moment, Notice, Panel, Status } from '../../ui/basics.tsx';
 import { adviceFor } from './advice.ts';
-import { Certificate } from './NodeEditor.tsx';
+import { Engines } from './Engines.tsx';
+import { JoinNode } from './JoinNode.tsx';
 import { sync } from './queries.ts';
 
 /** The panel stops counting waiting users here. */
@@ -29,10 +29,9 @@ export function NodeStatus({ node }: { node: PanelNode }) {
               [t('nodes.kind'), t(node.connection_backend === 'grpcio' ? 'nodes.kind.plain' : 'nodes.kind.tls')],
               [t('nodes.coefficient'), <bdi key="coefficient" dir="ltr">× {f.number(node.usage_coefficient, 3)}</bdi>],
               [t('services.inbounds'), f.number(node.inbound_ids.length)],
-              ...(node.healed_at != null ? [[t('nodes.healed'), <Moment key="healed" at={node.healed_at} />] as [string, React.ReactNode]] : []),
             ]} />
           </Panel>
-          {node.connection_backend !== 'grpcio' && <div className="panel"><Certificate /></div>}
+          {node.connection_backend !== 'grpcio' && <div className="panel"><JoinNode port={node.port} /></div>}
         </div>
       </div>
     </>
@@ -52,28 +51,6 @@ function Reason({ node }: { node: PanelNode }) {
         {node.message != null ? <p className="small soft"><bdi dir="ltr">{node.message}</bdi></p> : advice === undefined && <p>{t('advice.connecting')}</p>}
       </Notice>
     </div>
-  );
-}
-
-function Engines({ node }: { node: PanelNode }) {
-  const { t } = useI18n();
-  return (
-    <Panel title={t('nodes.engines')}>
-      {node.backends.length === 0 ? <p className="soft">{t('nodes.no_engines')}</p> : (
-        <ul className="lines">
-          {node.backends.map((engine) => (
-            <li key={engine.name} style={{ flexWrap: 'wrap' }}>
-              <span className="grow"><bdi style={{ fontWeight: 550 }}>{engine.name}</bdi> <bdi className="soft" dir="ltr">{engine.backend_type === engine.name ? '' : engine.backend_type} {engine.version}</bdi></span>
-              {engine.running && node.status !== 'healthy'
-                ? <Status tone="off">{t('nodes.ran')}</Status>
-                : <Status tone={engine.running ? 'good' : 'bad'}>{t(engine.running ? 'nodes.running' : 'nodes.stopped')}</Status>}
-              <Link to="/nodes/$id/$tab" params={{ id: String(node.id), tab: 'log' }} search={{ engine: engine.name }} aria-label={t('log.of', { name: engine.name })}>{t('nodes.tab.log')}</Link>
-              <Link to="/nodes/$id/$tab" params={{ id: String(node.id), tab: 'config' }} search={{ engine: engine.name }} aria-label={t('config.of', { name: engine.name })}>{t('nodes.tab.config')}</Link>
-            </li>
-          ))}
-        </ul>
-      )}
-    </Panel>
   );
 }
 

@@ -1,6 +1,7 @@
 // The WebSocket of an engine's log, which connects again when it breaks.
 
-import { api, data, root } from '../../api/client.ts';
+import { api, data } from '../../api/client.ts';
+import { root } from '../../api/root.ts';
 import { session } from '../../api/session.ts';
 
 export type Connection =
@@ -35,6 +36,7 @@ export function follow(node: number, engine: string, events: LogEvents): () => v
   let wait: number = WAIT[0];
   let ended = false;
   let first = true;
+  let leave: () => void = () => {};
   const url = `${root.replace(/^http/, 'ws')}api/nodes/${node}/${encodeURIComponent(engine)}/logs?include_buffer=true`;
 
   const again = (why: { error?: unknown; reason?: string }) => {
@@ -51,9 +53,22 @@ export function follow(node: number, engine: string, events: LogEvents): () => v
       if (!ended) again({ error });
     }
   };
+  // An ended session goes on when its admin signs in again, which may have happened before the panel closes the log.
+  const connectWithAnother = (refused: string | null) => {
+    leave();
+    const connectWithNew = () => {
+      const token = session.token();
+      if (token === null || token === refused) return;
+      leave();
+      connect();
+    };
+    leave = session.subscribe(connectWithNew);
+    connectWithNew();
+  };
   const connect = () => {
     const token = session.token();
-    if (ended || token === null) return;
+    if (ended) return;
+    if (token === null) return connectWithAnother(null);
     events.state({ state: 'connecting' });
     let opened = false;
     socket = new WebSocket(url, [PROTOCOL, BEARER + token]);
@@ -71,7 +86,10 @@ export function follow(node: number, engine: string, events: LogEvents): () => v
     socket.onclose = (event) => {
       clearTimeout(timer);
       if (ended) return;
-      if (event.code === POLICY) events.state({ state: 'refused' });
+      if (event.code === POLICY) {
+        events.state({ state: 'refused' });
+        connectWithAnother(token);
+      }
       else if (opened) again({ reason: event.reason });
       else void ask();
     };
@@ -79,6 +97,7 @@ export function follow(node: number, engine: string, events: LogEvents): () => v
   connect();
   return () => {
     ended = true;
+    leave();
     clearTimeout(timer);
     socket?.close();
   };

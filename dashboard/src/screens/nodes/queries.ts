@@ -2,15 +2,20 @@
 
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { api, data } from '../../api/client.ts';
+import { announcedInterval, partlyAnnouncedInterval } from '../../api/live.ts';
 import { withLines } from './lineEnds.ts';
 
 const path = (node_id: number) => ({ path: { node_id } });
 
 export const node = (id: number) =>
-  queryOptions({ queryKey: ['nodes', id], queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}', { params: path(id), signal })), refetchInterval: 5_000 });
+  queryOptions({ queryKey: ['nodes', id], queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}', { params: path(id), signal })), refetchInterval: announcedInterval });
 
+/** What is on its way to a node arrives without an announcement: until then it is read often. */
 export const sync = (id: number) =>
-  queryOptions({ queryKey: ['nodes', id, 'sync'], queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}/sync', { params: path(id), signal })), refetchInterval: 5_000 });
+  queryOptions({ queryKey: ['nodes', id, 'sync'], queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}/sync', { params: path(id), signal })), refetchInterval: ({ state }) => (state.data?.in_step === true ? partlyAnnouncedInterval() : 5_000) });
+
+export const statistics = (id: number) =>
+  queryOptions({ queryKey: ['nodes', id, 'stats'], queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}/stats', { params: path(id), signal })), refetchInterval: announcedInterval });
 
 export const usage = (id: number, start: string) =>
   queryOptions({

@@ -1,7 +1,7 @@
-// The outbox: what waits, what was delivered, what was given up; sending again.
+// The outbox: what waits, what was delivered, what was given up; sending again and deleting, one or all that were given up.
 
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { type Key, useI18n } from '../../i18n/index.tsx';
@@ -16,6 +16,7 @@ const TONES: Record<string, Tone> = { waiting: 'off', delivered: 'good', dead: '
 const SIZE = 50;
 
 const retry = (id: number) => data(api.POST('/api/notifications/{id}/retry', { params: { path: { id } } }));
+const remove = (id: number) => data(api.DELETE('/api/notifications/{id}', { params: { path: { id } } }));
 const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['notifications'] });
 
 export function NotificationList() {
@@ -26,18 +27,28 @@ export function NotificationList() {
   const filters: NotificationSearch = { ...(state ? { state } : {}), ...(channel ? { channel } : {}) };
   const read = useQuery(queries.notifications({ ...filters, page: page ?? 1, size: SIZE }));
   const show = (next: NotificationSearch) => void navigate({ search: next });
-  const dead = read.data?.items.filter((entry) => entry.state === 'dead') ?? [];
+  const ofChannel = channel ? { channel } : {};
+  const dead = useQuery(queries.notifications({ ...ofChannel, state: 'dead', page: 1, size: 1 })).data?.total ?? 0;
+  const params = { params: { query: ofChannel } };
   const retryAll = () => ask({
-    title: t('notifications.retry_page', { count: dead.length }), body: t('notifications.retry_page.body'), act: t('notifications.retry_page', { count: dead.length }), done: t('notifications.retried'),
-    // One after another: a channel that fails again shows it at the first.
-    run: async () => { try { for (const entry of dead) await retry(entry.id); } finally { await changed(); } },
+    title: t('notifications.retry_page', { count: dead }), body: t('notifications.retry_all.body'), act: t('notifications.retry_page', { count: dead }), done: t('notifications.retried'),
+    run: () => data(api.POST('/api/notifications/retry', params)).finally(changed),
+  });
+  const removeAll = () => ask({
+    title: t('notifications.delete_all', { count: dead }), body: t('notifications.delete_all.body'), act: t('notifications.delete_all', { count: dead }), danger: true, done: t('act.delete.done'),
+    run: () => data(api.DELETE('/api/notifications/dead', params)).finally(changed),
   });
   return (
     <>
       <div className="head">
         <h1>{t('nav.notifications')}</h1>
         <div className="row wrap">
-          {dead.length > 1 && <Button icon="refresh" onClick={retryAll}>{t('notifications.retry_page', { count: dead.length })}</Button>}
+          {dead > 0 && (state === undefined || state === 'dead') && (
+            <>
+              <Button needs="notifications:write" icon="refresh" onClick={retryAll}>{t('notifications.retry_page', { count: dead })}</Button>
+              <Button needs="notifications:write" icon="trash" look="danger" onClick={removeAll}>{t('notifications.delete_all', { count: dead })}</Button>
+            </>
+          )}
           <Choose aria-label={t('notifications.channel')} value={channel ?? ''} onChange={({ target }) => show({ ...(state ? { state } : {}), ...(target.value ? { channel: target.value as 'webhook' } : {}) })}>
             <option value="">{t('notifications.channel.all')}</option>
             <option value="telegram">Telegram</option>
@@ -49,7 +60,9 @@ export function NotificationList() {
       </div>
       <Loaded of={read}>
         {(list) => list.items.length === 0 ? (
-          <div className="tablebox">{state || channel ? <Empty title={t('notifications.no_match')} /> : <Empty title={t('notifications.none')}>{t('notifications.none.body')}</Empty>}</div>
+          <div className="tablebox">{state || channel
+            ? <Empty title={t('notifications.no_match')} action={<Button onClick={() => show({})}>{t('filters.clear')}</Button>} />
+            : <Empty title={t('notifications.none')} action={<Link className="button" to="/settings/telegram">{t('settings.telegram')}</Link>}>{t('notifications.none.body')}</Empty>}</div>
         ) : (
           <>
             <Outbox entries={list.items} />
@@ -69,6 +82,11 @@ function Outbox({ entries }: { entries: Entry[] }) {
     body: <pre className="text" tabIndex={0} aria-label={t('notifications.payload')} style={{ maxBlockSize: 240 }}>{JSON.stringify(entry.payload, null, 2)}</pre>,
     run: () => retry(entry.id).finally(changed),
   });
+  const away = (entry: Entry) => ask({
+    title: t('notifications.delete'), act: t('notifications.delete'), danger: true, done: t('act.delete.done'),
+    body: <><p>{t(entry.state === 'waiting' ? 'notifications.delete.waiting' : 'notifications.delete.body')}</p><p><code>{entry.action}</code> <bdi dir="ltr" className="soft">{entry.channel} {entry.recipient}</bdi></p></>,
+    run: () => remove(entry.id).finally(changed),
+  });
   return (
     <div className="tablebox" tabIndex={0} role="group" aria-label={t('nav.notifications')}>
       <table className="list">
@@ -84,7 +102,12 @@ function Outbox({ entries }: { entries: Entry[] }) {
                 {entry.next_attempt_at != null && entry.attempts > 0 && <span className="small soft" style={{ display: 'block' }}>{t('notifications.next')} <Moment at={entry.next_attempt_at} /></span>}
               </td>
               <td className="end">{f.number(entry.attempts)}</td>
-              <td className="end">{entry.state !== 'delivered' && <Button icon="refresh" onClick={() => again(entry)}>{t('notifications.retry')}</Button>}</td>
+              <td className="end">
+                <span className="row" style={{ justifyContent: 'flex-end', gap: 4 }}>
+                  {entry.state !== 'delivered' && <Button needs="notifications:write" icon="refresh" onClick={() => again(entry)}>{t('notifications.retry')}</Button>}
+                  <Button needs="notifications:write" icon="trash" look="quiet" label={t('notifications.delete')} onClick={() => away(entry)} />
+                </span>
+              </td>
             </tr>
           ))}
         </tbody>

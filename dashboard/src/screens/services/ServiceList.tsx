@@ -7,10 +7,11 @@ import { changedIds, changes } from '../../api/changes.ts';
 import { type Inbound, type Schemas, type Service, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Button, Empty, Field, Loaded, Problem } from '../../ui/basics.tsx';
+import { Button, Empty, Field, Loaded, Problem, readAgain } from '../../ui/basics.tsx';
 import { type Choice, Choices } from '../../ui/Choices.tsx';
 import { EditForm } from '../../ui/EditDrawer.tsx';
-import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
+import { useForm } from '../../ui/form.ts';
+import { ListHead, ListTable, ListTools, PAGE_SIZE, useListSearch } from '../../ui/list.tsx';
 import { ActionMenu, Drawer, useOverlays } from '../../ui/overlays.tsx';
 
 /** A service as it is stored, with the number of its users instead of their ids. */
@@ -26,9 +27,9 @@ const nameOf = (service: Pick<Service, 'id' | 'name'>) => service.name ?? `#${se
 export function ServiceList() {
   const { t, f } = useI18n();
   const { ask } = useOverlays();
-  const { search, show, onPage } = useListSearch();
+  const { search, show } = useListSearch();
   const read = useQuery(queries.servicePage({ ...(search.q ? { name: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
-  const create = <Button icon="plus" look="primary" onClick={() => show('new')}>{t('services.new')}</Button>;
+  const create = <Button needs="services:write" icon="plus" look="primary" onClick={() => show('new')}>{t('services.new')}</Button>;
   const [unread, setUnread] = useState<unknown>(null);
   const remove = async ({ id }: Service) => {
     setUnread(null);
@@ -49,36 +50,17 @@ export function ServiceList() {
       <ListHead title={t('nav.services')} total={read.data?.total}>{create}</ListHead>
       <ListTools label={t('services.search')} />
       {unread !== null && <Problem error={unread} />}
-      <Loaded of={read}>
-        {({ items, page, pages }) => items.length === 0 ? (search.q ? <NoMatch /> : (
-          <div className="tablebox"><Empty title={t('services.none')} action={create}>{t('services.none.body')}</Empty></div>
-        )) : (
-          <>
-            <div className="tablebox">
-              <table className="list">
-                <caption className="hidden">{t('nav.services')}</caption>
-                <thead><tr><th scope="col">{t('services.name')}</th><th scope="col" className="end">{t('services.inbounds')}</th><th scope="col" className="end">{t('nav.users')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
-                <tbody>
-                  {items.map((service) => (
-                    <tr key={service.id}>
-                      <td><button type="button" className="link" onClick={() => show(String(service.id))}><bdi>{nameOf(service)}</bdi></button></td>
-                      <td className="end">{f.number(service.inbound_ids.length)}</td>
-                      <td className="end"><Link to="/users" search={{ service: service.id }} aria-label={t('services.users_of', { count: service.user_count ?? 0, name: nameOf(service) })}>{f.number(service.user_count ?? 0)}</Link></td>
-                      <td className="end">
-                        <ActionMenu label={t('actions.of', { name: nameOf(service) })} actions={[
-                          { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(String(service.id)) },
-                          { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => void remove(service) },
-                        ]} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-            {pages > 1 && <Pages page={page} pages={pages} onPage={onPage} />}
-          </>
-        )}
-      </Loaded>
+      <ListTable of={read} caption={t('nav.services')} empty={<Empty title={t('services.none')} action={create}>{t('services.none.body')}</Empty>} columns={[
+        { title: t('services.name'), cell: (service) => <button type="button" className="link" onClick={() => show(String(service.id))}><bdi>{nameOf(service)}</bdi></button> },
+        { title: t('services.inbounds'), end: true, cell: (service) => f.number(service.inbound_ids.length) },
+        { title: t('nav.users'), end: true, cell: (service) => <Link to="/users" search={{ service: service.id }} aria-label={t('services.users_of', { count: service.user_count ?? 0, name: nameOf(service) })}>{f.number(service.user_count ?? 0)}</Link> },
+        { title: t('actions'), untitled: true, end: true, cell: (service) => (
+          <ActionMenu needs="services:write" label={t('actions.of', { name: nameOf(service) })} actions={[
+            { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(String(service.id)) },
+            { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => void remove(service) },
+          ]} />
+        ) },
+      ]} />
       {search.drawer === 'new' && <ServiceEditor id={null} onClose={() => show()} />}
       {search.drawer !== undefined && search.drawer !== 'new' && <ServiceEditor key={search.drawer} id={Number(search.drawer)} onClose={() => show()} />}
     </>
@@ -97,8 +79,7 @@ export function inboundChoices(inbounds: Inbound[], absent: string): Choice[] {
 function ServiceEditor({ id, onClose }: { id: number | null; onClose: () => void }) {
   const { t } = useI18n();
   const read = useQuery({ ...serviceRead(id ?? 0), enabled: id !== null });
-  // Not what the list has read before: others may have changed it since.
-  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
+  const fresh = readAgain(read);
   const title = id === null ? t('services.new') : fresh.data === undefined ? t('nav.services') : t('services.edit', { name: nameOf(fresh.data) });
   return (
     <Drawer title={title} name={title} onClose={onClose}>
@@ -110,8 +91,8 @@ function ServiceEditor({ id, onClose }: { id: number | null; onClose: () => void
 
 function Form({ service, onClose }: { service: Pick<Service, 'id' | 'name' | 'inbound_ids'> | null; onClose: () => void }) {
   const { t } = useI18n();
-  const [began] = useState({ name: service?.name ?? '', inbound_ids: service?.inbound_ids ?? [] });
-  const [draft, setDraft] = useState(began);
+  const form = useForm(`service ${service?.id ?? 'new'}`, () => ({ name: service?.name ?? '', inbound_ids: service?.inbound_ids ?? [] }));
+  const { began, draft, set } = form;
   const inbounds = useQuery(queries.inbounds());
   const save = async () => {
     const body = { ...draft, name: draft.name.trim() };
@@ -124,14 +105,14 @@ function Form({ service, onClose }: { service: Pick<Service, 'id' | 'name' | 'in
     await queries.hostsChanged();
   };
   return (
-    <EditForm act={service === null ? t('services.create') : undefined}
-      ready={draft.name.trim() !== ''} changed={Object.keys(changes(began, draft)).length > 0} save={save} onClose={onClose}>
+    <EditForm needs="services:write" form={form} act={service === null ? t('services.create') : undefined}
+      ready={draft.name.trim() !== ''} save={save} onClose={onClose}>
       {(refused) => (
         <>
-          <Field label={t('services.name')} problem={refused.name}>{(attributes) => <input {...attributes} className="input" autoFocus dir="auto" value={draft.name} onChange={(event) => setDraft({ ...draft, name: event.target.value })} />}</Field>
+          <Field label={t('services.name')} problem={refused.name}>{(attributes) => <input {...attributes} className="input" autoFocus dir="auto" value={draft.name} onChange={(event) => set({ name: event.target.value })} />}</Field>
           <Loaded of={inbounds} rows={3}>
             {({ items, total }) => (
-              <Choices legend={t('services.inbounds')} choices={inboundChoices(items, t('inbounds.absent'))} total={total} chosen={draft.inbound_ids} onChange={(inbound_ids) => setDraft({ ...draft, inbound_ids })}
+              <Choices legend={t('services.inbounds')} choices={inboundChoices(items, t('inbounds.absent'))} total={total} chosen={draft.inbound_ids} onChange={(inbound_ids) => set({ inbound_ids })}
                 empty={t('services.no_inbounds')} />
             )}
           </Loaded>

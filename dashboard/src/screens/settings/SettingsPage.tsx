@@ -1,13 +1,14 @@
 // Settings of subscriptions: what apps show, and which app gets which format.
 
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import type { FormEvent } from 'react';
 import { type Schemas, api, data } from '../../api/client.ts';
-import { ApiError } from '../../api/errors.ts';
 import { queryClient, subscriptionSettings } from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Panel, Problem } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
+import { useSubmit } from '../../ui/submit.ts';
+import { Restored, useUnsaved } from '../../ui/unsaved.tsx';
 import { Overtaken } from './Overtaken.tsx';
 import { RuleOffer } from './RuleOffer.tsx';
 import { RuleTester } from './RuleTester.tsx';
@@ -30,10 +31,9 @@ export function SettingsPage() {
 function Form({ settings }: { settings: Settings }) {
   const { t } = useI18n();
   const { say } = useOverlays();
-  const { draft, changed, overtaken, set, isOld, saved, takeList, loadAgain } = useDraft(settings, 'rules');
-  const [error, setError] = useState<unknown>(null);
-  const [busy, setBusy] = useState(false);
-  const refused = error instanceof ApiError ? error.fields : {};
+  const { form, draft, changed, overtaken, set, isOld, saved, takeList, loadAgain } = useDraft('subscription settings', settings, 'rules');
+  const { busy, error, refused, run } = useSubmit();
+  const question = useUnsaved(form, (next) => next.pathname === '/settings');
   /** What the panel has answered is what the form starts from. */
   const start = (answer: Settings) => {
     queryClient.setQueryData(subscriptionSettings().queryKey, answer);
@@ -42,18 +42,12 @@ function Form({ settings }: { settings: Settings }) {
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    setBusy(true);
-    setError(null);
-    try {
+    await run(async () => {
       // Rules are sent whole: not over those that somebody else saved since.
       if (changed.rules !== undefined && isOld(await queryClient.fetchQuery({ ...subscriptionSettings(), staleTime: 0 }))) return;
       start(await data(api.PATCH('/api/system/settings/subscription', { body: changed as Schemas['SubscriptionSettingsChange'] })));
       say(t('saved'));
-    } catch (caught) {
-      setError(caught);
-    } finally {
-      setBusy(false);
-    }
+    });
   };
   /** Only the rules come from the offer; other fields keep what was typed. */
   const taken = ({ rules }: Settings) => {
@@ -65,6 +59,8 @@ function Form({ settings }: { settings: Settings }) {
   );
   return (
     <div className="stack" style={{ gap: 16, maxInlineSize: 860 }}>
+      {question}
+      <Restored form={form} />
       <RuleOffer unsaved={changed.rules !== undefined} onTaken={taken} />
       <form onSubmit={(event) => void submit(event)} noValidate className="stack" style={{ gap: 16 }}>
         <Panel title={t('settings.subscription')}>
@@ -83,7 +79,7 @@ function Form({ settings }: { settings: Settings }) {
         <Rules rules={draft.rules} onChange={(rules) => set({ rules })} />
         {overtaken && !busy && <Overtaken onLoad={loadAgain} />}
         {error !== null && <Problem error={error} />}
-        <div><Button type="submit" look="primary" disabled={busy || overtaken || Object.keys(changed).length === 0}>{busy ? t('working') : t('save')}</Button></div>
+        <div><Button needs="settings:write" type="submit" look="primary" disabled={busy || overtaken || Object.keys(changed).length === 0}>{busy ? t('working') : t('save')}</Button></div>
       </form>
       <RuleTester rules={changed.rules} />
     </div>

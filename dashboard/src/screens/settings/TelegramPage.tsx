@@ -3,12 +3,13 @@
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { type Schemas, api, data } from '../../api/client.ts';
-import { ApiError } from '../../api/errors.ts';
 import { queryClient, telegramSettings } from '../../api/queries.ts';
 import { numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Notice, Panel, Problem, Status } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
+import { useSubmit } from '../../ui/submit.ts';
+import { Restored, useUnsaved } from '../../ui/unsaved.tsx';
 import { Overtaken } from './Overtaken.tsx';
 import { SettingsHead } from './SettingsHead.tsx';
 import { useDraft } from './useDraft.ts';
@@ -42,27 +43,21 @@ function idsOf(text: string): number[] | undefined {
 function Form({ settings }: { settings: Settings | null }) {
   const { t } = useI18n();
   const { say } = useOverlays();
-  const { draft, changed, overtaken, set, isOld, saved: begin, loadAgain } = useDraft(draftOf(settings), 'admins');
+  const { form, draft, changed, overtaken, set, isOld, saved: begin, loadAgain } = useDraft('telegram settings', draftOf(settings), 'admins', ['token']);
   const stored = settings !== null && settings.token !== '';
   const [shown, setShown] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const [busy, setBusy] = useState<'save' | 'test' | null>(null);
+  const { busy: isBusy, error, refused, run: submit } = useSubmit();
+  const question = useUnsaved(form, (next) => next.pathname === '/settings/telegram');
+  const [work, setWork] = useState<'save' | 'test'>('save');
+  const busy = isBusy ? work : null;
   const [tested, setTested] = useState<Schemas['TelegramTestResponse'] | null>(null);
-  const refused = error instanceof ApiError ? error.fields : {};
   const admins = idsOf(draft.admins);
   const channels = idsOf(draft.channel);
   const channel = channels !== undefined && channels.length < 2 ? (channels[0] ?? null) : undefined;
   const run = async (what: 'save' | 'test', act: () => Promise<void>) => {
-    setBusy(what);
-    setError(null);
+    setWork(what);
     setTested(null);
-    try {
-      await act();
-    } catch (caught) {
-      setError(caught);
-    } finally {
-      setBusy(null);
-    }
+    await submit(act);
   };
   const save = (event: FormEvent) => {
     event.preventDefault();
@@ -91,6 +86,8 @@ function Form({ settings }: { settings: Settings | null }) {
   const ready = busy === null && admins !== undefined && channel !== undefined;
   return (
     <form onSubmit={save} noValidate className="stack" style={{ gap: 16, maxInlineSize: 640 }}>
+      {question}
+      <Restored form={form} />
       {!stored && <Notice><p>{t('telegram.environment')}</p></Notice>}
       <Panel title={t('settings.telegram')}>
         <div className="stack" style={{ gap: 16 }}>
@@ -113,8 +110,8 @@ function Form({ settings }: { settings: Settings | null }) {
       {overtaken && busy === null && <Overtaken onLoad={loadAgain} />}
       {error !== null && <Problem error={error} />}
       <div className="row" style={{ gap: 8, flexWrap: 'wrap' }}>
-        <Button type="submit" look="primary" disabled={!ready || overtaken || Object.keys(changed).length === 0}>{busy === 'save' ? t('working') : t('save')}</Button>
-        <Button icon="mail" disabled={!ready} onClick={test}>{busy === 'test' ? t('working') : t('telegram.test')}</Button>
+        <Button needs="settings:write" type="submit" look="primary" disabled={!ready || overtaken || Object.keys(changed).length === 0}>{busy === 'save' ? t('working') : t('save')}</Button>
+        <Button needs="settings:write" icon="mail" disabled={!ready} onClick={test}>{busy === 'test' ? t('working') : t('telegram.test')}</Button>
       </div>
       <p className="soft small">{t('telegram.test_hint')}</p>
       <div aria-live="polite">

@@ -2,19 +2,19 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
-import { changes } from '../../api/changes.ts';
+import { changedIds, valueChanges } from '../../api/changes.ts';
 import { type Schemas, type User, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { moment, numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Button, Choose, Field, Loaded, Segments } from '../../ui/basics.tsx';
+import { Button, Choose, Field, Loaded, Segments, readAgain } from '../../ui/basics.tsx';
 import { Choices } from '../../ui/Choices.tsx';
 import { DateField } from '../../ui/DateField.tsx';
 import { EditForm } from '../../ui/EditDrawer.tsx';
+import { useForm } from '../../ui/form.ts';
 import { Drawer, useOverlays } from '../../ui/overlays.tsx';
+import { SIZE, type Unit } from '../../ui/size.ts';
 
-const SIZE = { MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 } as const;
-type Unit = keyof typeof SIZE;
 type Strategy = 'never' | 'fixed_date' | 'start_on_first_use';
 const RESETS = ['no_reset', 'day', 'week', 'month', 'year'] as const;
 type Reset = (typeof RESETS)[number];
@@ -60,12 +60,10 @@ export default function UserEditor(props: { username: string | null; onClose: ()
   const { t } = useI18n();
   const title = props.username === null ? t('users.new') : t('users.edit', { name: props.username });
   const read = useQuery({ ...queries.user(props.username ?? ''), enabled: props.username !== null, refetchInterval: false, refetchOnWindowFocus: false, staleTime: 0 });
-  // Not what was read before the form was opened: others may have changed it since.
-  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
   return (
     <Drawer title={title} name={title} onClose={props.onClose}>
       {props.username === null ? <Form user={null} {...props} /> : (
-        <Loaded of={fresh}>{(user) => <Form key={user.id} user={user} {...props} />}</Loaded>
+        <Loaded of={readAgain(read)}>{(user) => <Form key={user.id} user={user} {...props} />}</Loaded>
       )}
     </Drawer>
   );
@@ -75,12 +73,10 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
   const { t } = useI18n();
   const { say } = useOverlays();
   const services = useQuery(queries.services());
-  // What the form began with: only what was changed is sent.
-  const [began] = useState(() => draftOf(user));
-  const [draft, setDraft] = useState(began);
+  const form = useForm(`user ${user?.id ?? 'new'}`, () => draftOf(user));
+  const { began, draft, set } = form;
   const [tried, setTried] = useState(false);
   const saved = useRef<User | null>(null);
-  const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
 
   const limit = draft.limit.trim() === '' ? 0 : Math.round(numberOf(draft.limit) * SIZE[draft.unit]);
   const seconds = Math.round(numberOf(draft.days) * DAY);
@@ -91,6 +87,12 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
   if (draft.strategy === 'start_on_first_use' && !(seconds > 0)) problems.days = t('problem.days');
   const shown = tried ? problems : {};
 
+  // What was added and removed here is applied to the services that the user has by now.
+  const changedServices = async (username: string) => {
+    if (!('services' in valueChanges(began, draft))) return {};
+    const { service_ids } = await data(api.GET('/api/users/{username}', { params: { path: { username } } }));
+    return { service_ids: changedIds(began.services, draft.services, service_ids) };
+  };
   const save = async () => {
     const expiry = {
       expire_strategy: draft.strategy,
@@ -114,7 +116,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
             ...(draft.limit === began.limit && draft.unit === began.unit ? {} : { data_limit: limit }),
             ...(draft.reset === began.reset ? {} : { data_limit_reset_strategy: draft.reset }),
             ...(draft.note === began.note ? {} : { note: draft.note }),
-            ...(draft.services === began.services ? {} : { service_ids: draft.services }),
+            ...(await changedServices(user.username)),
           },
         }));
     await queries.usersChanged();
@@ -131,7 +133,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
     return Object.keys(problems).length === 0;
   };
   return (
-    <EditForm act={user === null ? t('users.create') : undefined} changed={Object.keys(changes(began, draft)).length > 0} check={check} save={save} onSaved={done} onClose={onClose}>
+    <EditForm act={user === null ? t('users.create') : undefined} form={form} check={check} save={save} onSaved={done} onClose={onClose}>
       {(refused) => (
       <>
         {user === null && (

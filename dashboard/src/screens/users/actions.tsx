@@ -1,4 +1,4 @@
-// What can be done to users, one or many, each with a confirmation that says what follows.
+// What can be done to a user, each with a confirmation that says what follows.
 
 import { api, data, type User } from '../../api/client.ts';
 import { statusOf } from '../../api/errors.ts';
@@ -21,28 +21,6 @@ const RUN: Record<UserAct, (username: string) => Promise<unknown>> = {
 
 const ICONS: Record<UserAct, IconName> = { enable: 'check', disable: 'close', reset: 'refresh', revoke: 'alert', delete: 'trash' };
 
-/** Requests at once for many users: enough to hide the round trip, few enough to leave the panel free. */
-const AT_ONCE = 4;
-
-/** Empties `names` as it goes: what is left after a failure is what a second try does. */
-async function each(names: string[], run: (name: string) => Promise<unknown>): Promise<void> {
-  let failed = false;
-  const work = async () => {
-    for (let name = names.shift(); name !== undefined; name = failed ? undefined : names.shift()) {
-      try {
-        await run(name);
-      } catch (error) {
-        // The others stop, too: what failed for one will mostly fail for all.
-        failed = true;
-        names.unshift(name);
-        throw error;
-      }
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, names.length) }, work));
-  for (const one of ended) if (one.status === 'rejected') throw one.reason;
-}
-
 /** Deletes a user; one who is gone already is deleted as well. */
 async function remove(name: string): Promise<void> {
   try {
@@ -52,30 +30,27 @@ async function remove(name: string): Promise<void> {
   }
 }
 
-/** Asks before an act on the named users, and runs it. */
-export function useUserActs(after?: (act: UserAct) => void | Promise<void>): (act: UserAct, names: string[]) => void {
+/** Asks before an act on a user, and runs it. */
+export function useUserActs(after?: (act: UserAct) => void | Promise<void>): (act: UserAct, name: string) => void {
   const { t } = useI18n();
   const { ask } = useOverlays();
-  return (act, names) => {
-    const single = names.length === 1 ? names[0] : undefined;
-    const rest = [...names];
-    const values = { name: single ?? '', count: names.length };
+  return (act, name) => {
     const key = (part: string): Key => `act.${act}.${part}` as Key;
     ask({
-      title: single !== undefined ? t(key('one'), values) : t(key('many'), values),
+      title: t(key('one'), { name }),
       body: t(key('body')),
-      act: single !== undefined ? t(key('one'), values) : t(key('many'), values),
+      act: t(key('one'), { name }),
       danger: act === 'delete' || act === 'revoke',
       run: async () => {
         try {
-          await each(rest, RUN[act]);
+          await RUN[act](name);
           // Before the lists are read again: a page of a deleted user must be left first.
           await after?.(act);
         } finally {
           await usersChanged();
         }
       },
-      done: t(key('done'), values),
+      done: t(key('done')),
     });
   };
 }

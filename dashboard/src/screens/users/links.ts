@@ -1,6 +1,7 @@
 // A user's subscription link, as client apps take it.
 
-import { type User, root } from '../../api/client.ts';
+import type { User } from '../../api/client.ts';
+import { root } from '../../api/root.ts';
 
 /**
  * The link; without a prefix in the settings the API gives a path, which is below the panel's root. Letters of other

@@ -140,7 +140,10 @@ impl ExpiryColumns {
         let default = ExpireStrategy::Never;
         let mut strategy = row.variant("expire_strategy", parse, default, default.word());
         let duration = row.integer("usage_duration");
-        let date = row.micros("expire_date").filter(|_| strategy == ExpireStrategy::FixedDate);
+        let mut date = row.micros("expire_date");
+        if strategy != ExpireStrategy::FixedDate && date.take().is_some() {
+            row.changed(format!("expire_date is there, and expire_strategy is {}: cleared", strategy.word()));
+        }
         let deadline = row.micros("activation_deadline");
         let missing = match strategy {
             ExpireStrategy::FixedDate if date.is_none() => Some("expire_date"),

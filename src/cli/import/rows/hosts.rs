@@ -19,11 +19,14 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
     for Problem { field, message } in spec.problems() {
         row.changed(format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
     }
-    if ["{SERVER_IP}", "{SERVER_IPV6}"].iter().any(|name| spec.address.contains(name)) {
-        row.means(
-            "address has {SERVER_IP} or {SERVER_IPV6}: the address of the inbound's node if clients can reach it, otherwise the \
-             public address of this panel (SERVER_IP, SERVER_IPV6)",
-        );
+    let texts = [("remark", Some(&spec.remark)), ("address", Some(&spec.address)), ("path", spec.path.as_ref())];
+    for (field, text) in texts {
+        if text.is_some_and(|text| has_server_address(text)) {
+            row.means(format!(
+                "{field} has {{SERVER_IP}} or {{SERVER_IPV6}}: the address of the inbound's node if clients can reach it, \
+                 otherwise the public address of this panel (SERVER_IP, SERVER_IPV6)"
+            ));
+        }
     }
     Some(HostRow {
         id,
@@ -34,6 +37,13 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
         weight: row.integer("weight").unwrap_or(1),
         spec,
     })
+}
+
+/// True for a text with the panel's address in it, also with a conversion or a format.
+fn has_server_address(text: &str) -> bool {
+    ["{SERVER_IP", "{SERVER_IPV6"]
+        .iter()
+        .any(|name| text.match_indices(name).any(|(at, _)| text[at + name.len()..].starts_with(['}', '!', ':'])))
 }
 
 fn spec(row: &mut RowReader<'_>) -> HostSpec {

@@ -79,8 +79,14 @@ impl OldFile {
         let ending = |source| StoreError::new("writing the database for the old panel", source);
         raw_sql(COMMIT).execute(&mut self.connection).await.map_err(ending)?;
         self.connection.close().await.map_err(ending)?;
-        // A hard link fails if the name is taken, while a rename would replace the other file.
-        fs::hard_link(&self.draft.0, &self.path).map_err(|error| OldFileError::Name(self.path, error))
+        // A hard link fails if the name is taken, while a rename would replace the other file. Not all file systems have links.
+        let named = match fs::hard_link(&self.draft.0, &self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !self.path.exists() => {
+                fs::rename(&self.draft.0, &self.path)
+            }
+            linked => linked,
+        };
+        named.map_err(|error| OldFileError::Name(self.path, error))
     }
 }
 

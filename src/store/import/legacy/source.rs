@@ -150,6 +150,13 @@ async fn open_mysql(options: MySqlConnectOptions, has_tls_mode: bool) -> sqlx::R
              remove ssl_disabled and ssl_mode from the address"
                 .into(),
         ),
+        sqlx::Error::Protocol(text) if text.contains("authentication plugin") => sqlx::Error::Configuration(
+            format!(
+                "the server asks for this user's password in a way that is not supported ({text}): create a user with \
+                 mysql_native_password or caching_sha2_password for the import"
+            )
+            .into(),
+        ),
         other => other,
     })
 }

@@ -1,40 +1,10 @@
 //! SQLite's query plans for lists of users. PostgreSQL's plans depend on statistics and are covered by benchmarks.
 
-use sqlx::{AssertSqlSafe, Row, query};
-
 use super::*;
-use crate::config::database_url::DatabaseUrl;
 use crate::domain::ids::{AdminId, ServiceId};
-use crate::store::engine::migrate::migrate;
-use crate::store::engine::{Db, OpenOptions};
+use crate::store::engine::plans::{database, steps_of};
 use crate::store::users::list_count::count_query;
 use crate::store::users::list_filter::Names;
-
-/// Returns the steps of a query's plan.
-async fn steps_of(db: &Db, sql: String) -> Vec<String> {
-    let Db::Lite(lite) = db else { panic!("SQLite") };
-    let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-    let steps = query(explained).fetch_all(&lite.read).await.unwrap();
-    steps.iter().map(|step| step.get("detail")).collect()
-}
-
-async fn database() -> (tempfile::TempDir, Db) {
-    let folder = tempfile::tempdir().unwrap();
-    let second = std::time::Duration::from_secs(1);
-    let options = OpenOptions {
-        url: DatabaseUrl::Sqlite { path: folder.path().join("db.sqlite3") },
-        connections: 1,
-        statement_cache: 1,
-        application_name: String::new(),
-        acquire_timeout: second,
-        statement_timeout: second,
-        busy_timeout: second,
-        read_only: false,
-    };
-    let db = Db::open(&options).await.unwrap();
-    migrate(&db).await.unwrap();
-    (folder, db)
-}
 
 #[tokio::test]
 async fn sqlite_scans_the_index_of_each_sort_key() {
@@ -48,6 +18,8 @@ async fn sqlite_scans_the_index_of_each_sort_key() {
         UserFilter { is_active: Some(false), owner: Some(AdminId(1)), ..any() },
         UserFilter { enabled: Some(false), activated: Some(false), ..any() },
         UserFilter { expired: Some(true), data_limit_reached: Some(true), ..any() },
+        UserFilter { on_hold: Some(true), ..any() },
+        UserFilter { expires_before: Some(Moment::from_micros(1)), expired: Some(false), ..any() },
     ];
     for (sort, index) in [
         (UserSort::Id, "users"),

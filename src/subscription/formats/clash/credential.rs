@@ -1,7 +1,5 @@
 //! The fields of Clash's proxies that differ between protocols.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use crate::domain::inbound::Protocol;
@@ -64,7 +62,7 @@ pub enum Credential<'a> {
         ip: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         ipv6: Option<&'a str>,
-        allowed_ips: Vec<Cow<'a, str>>,
+        allowed_ips: &'a [String],
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<i64>,
         persistent_keepalive: i64,
@@ -74,7 +72,7 @@ pub enum Credential<'a> {
 impl<'a> Credential<'a> {
     /// The fields of an entry's protocol.
     pub fn new(entry: &'a Entry<'_>) -> Self {
-        let (uuid, password) = (entry.uuid.as_ref(), entry.password);
+        let (uuid, password) = (entry.uuid, entry.password);
         match entry.protocol {
             Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: vmess_cipher(entry.security) },
             Protocol::Vless => {
@@ -104,7 +102,7 @@ impl<'a> Credential<'a> {
                     public_key: entry.path.as_deref(),
                     ip: address.filter(|address| !is_ipv6(address)),
                     ipv6: address.filter(is_ipv6),
-                    allowed_ips: entry.allowed_ips(),
+                    allowed_ips: entry.allowed_ips,
                     mtu: entry.spec.mtu,
                     persistent_keepalive: 25,
                 }

@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::inbound::{Network, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::formats::xhttp;
-
-use super::xhttp_extra;
+use crate::subscription::formats::xhttp::{self, Xhttp};
 
 type TextByName<'a> = BTreeMap<&'a str, &'a str>;
 
@@ -67,7 +65,7 @@ pub enum Options<'a> {
         mode: Option<&'a str>,
         /// All other settings.
         #[serde(flatten)]
-        others: Map<String, Value>,
+        others: Option<&'a Map<String, Value>>,
     },
 }
 
@@ -81,13 +79,7 @@ impl<'a> Options<'a> {
             Network::Tcp | Network::Http if is_http(entry) => Self::Http {
                 method: "GET",
                 path: path.into_iter().collect(),
-                headers: entry
-                    .headers
-                    .iter()
-                    .copied()
-                    .chain(host_header)
-                    .map(|(name, value)| (name, [value]))
-                    .collect(),
+                headers: entry.headers().chain(host_header).map(|(name, value)| (name, [value])).collect(),
             },
             Network::Ws | Network::HttpUpgrade => {
                 let http_upgrade = (entry.network == Network::HttpUpgrade).then_some(true);
@@ -98,7 +90,7 @@ impl<'a> Options<'a> {
                 let early_data = entry.early_data.filter(|_| http_upgrade.is_none());
                 Self::Ws {
                     path,
-                    headers: entry.headers.iter().copied().chain(host_header).collect(),
+                    headers: entry.headers().chain(host_header).collect(),
                     max_early_data: early_data,
                     early_data_header_name: early_data.map(|_| "Sec-WebSocket-Protocol"),
                     http_upgrade,
@@ -108,8 +100,8 @@ impl<'a> Options<'a> {
             Network::Http | Network::H2 if !is_bare => Self::H2 { path, host: host.into_iter().collect() },
             Network::Kcp => Self::Kcp { seed: path },
             Network::SplitHttp => {
-                // `refusal` excludes what Mihomo does not know.
-                let others = xhttp_extra::options(&xhttp::Settings::new(entry).into_object()).unwrap_or_default();
+                // `refusals` excludes what Mihomo does not know.
+                let others = entry.xhttp.map(Xhttp::mihomo);
                 Self::Xhttp { path, host, mode: xhttp::mode(entry.spec.splithttp_settings.as_ref()), others }
             }
             _ => return None,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::subscription::format::Reason;
+use crate::subscription::refusal::Reason;
 
 /// Settings that have another name in Mihomo and the same values.
 const NAMES: [(&str, &str); 17] = [

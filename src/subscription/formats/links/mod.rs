@@ -12,9 +12,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::format::{Format, Order, Reason};
+use crate::subscription::format::{Format, Order};
 use crate::subscription::formats::shadowsocks as ciphers;
 use crate::subscription::percent;
+use crate::subscription::refusal::Versions::Any;
+use crate::subscription::refusal::{Refusal, holding};
 
 use query::Query;
 
@@ -25,8 +27,10 @@ pub static LINKS: Format = Format {
     content_type: "text/plain; charset=utf-8",
     order: Order::Weight,
     has_chains: false,
+    needs_entry: false,
     supports,
-    refusal: |entry, _| refusal(entry),
+    core: None,
+    refusals,
     render: |entries, _| render(entries).into(),
 };
 
@@ -37,8 +41,10 @@ pub static BASE64_LINKS: Format = Format {
     content_type: "text/plain; charset=utf-8",
     order: Order::Weight,
     has_chains: false,
+    needs_entry: false,
     supports,
-    refusal: |entry, _| refusal(entry),
+    core: None,
+    refusals,
     render: |entries, _| STANDARD.encode(render(entries)).into(),
 };
 
@@ -47,22 +53,27 @@ fn supports(protocol: Protocol, network: Network) -> bool {
 }
 
 /// Why no client could use the link.
-fn refusal(entry: &Entry<'_>) -> Option<Reason> {
+fn refusals(entry: &Entry<'_>) -> Vec<Refusal> {
     let no_pin = matches!(entry.protocol, Protocol::Tuic | Protocol::Anytls | Protocol::Vmess);
     let no_ech = matches!(entry.protocol, Protocol::Tuic | Protocol::Vmess);
-    let checks = [
-        (no_pin && entry.core.is_pinned(), "links of its protocol have no pinned certificate"),
-        (no_ech && entry.core.ech_config_list.is_some(), "links of its protocol have no ECH"),
+    let is_layered = ciphers::is_layered(entry);
+    let unknown_cipher = entry.protocol == Protocol::Shadowsocks && !ciphers::is_valid(entry.method, entry.password);
+    holding([
+        (is_layered, Any, "links of its protocol have no transport"),
+        (unknown_cipher, Any, "no client knows its cipher, or the cipher needs a key of another size"),
+        (no_pin && entry.core.is_pinned(), Any, "links of its protocol have no pinned certificate"),
+        (no_ech && entry.core.ech_config_list.is_some(), Any, "links of its protocol have no ECH"),
         (
             entry.protocol == Protocol::Anytls && entry.security == Security::Reality,
+            Any,
             "links of its protocol have no REALITY",
         ),
         (
             entry.core.finalmask.is_some() && !query::has_finalmask(entry.protocol),
+            Any,
             "links of its protocol have no finalmask",
         ),
-    ];
-    ciphers::refusal(entry).or_else(|| checks.into_iter().find(|(refused, _)| *refused).map(|(_, reason)| reason))
+    ])
 }
 
 fn render(entries: &[Entry<'_>]) -> String {
@@ -81,7 +92,7 @@ fn push(entry: &Entry<'_>, text: &mut String) {
         Protocol::Vmess => return vmess::push(entry, text),
         Protocol::Shadowsocks => shadowsocks(entry, text),
         Protocol::Vless => {
-            start("vless", &[&entry.uuid], entry, text);
+            start("vless", &[entry.uuid], entry, text);
             Query::new(text).add_stream(entry);
         }
         Protocol::Trojan => {
@@ -105,7 +116,7 @@ fn push(entry: &Entry<'_>, text: &mut String) {
             query.add_object("fm", entry.core.finalmask.as_ref());
         }
         Protocol::Tuic => {
-            start("tuic", &[&entry.uuid, entry.password], entry, text);
+            start("tuic", &[entry.uuid, entry.password], entry, text);
             let mut query = Query::new(text);
             query.add("sni", entry.sni.as_deref());
             query.add("alpn", fields::alpn(entry).as_deref());

@@ -84,7 +84,7 @@ impl<'t> Query<'t> {
                 self.add("path", path);
                 self.add("host", host);
                 self.add("mode", xhttp::mode(entry.spec.splithttp_settings.as_ref()));
-                let extra = serde_json::to_string(&xhttp::Settings::new(entry)).ok().filter(|text| text != "{}");
+                let extra = serde_json::to_string(&entry.xhttp_settings()).ok().filter(|text| text != "{}");
                 self.add("extra", extra.as_deref());
             }
             Network::Tcp | Network::Http | Network::H2 | Network::Unset => {

@@ -54,7 +54,7 @@ pub(super) fn push(entry: &Entry<'_>, text: &mut String) {
         alpn: fields::alpn(entry).filter(|_| entry.security == Security::Tls),
         fp: entry.fingerprint.filter(|_| secured),
         host: entry.host.as_deref(),
-        id: &entry.uuid,
+        id: entry.uuid,
         net: fields::network(entry.network),
         path: early_data::in_path(entry.path.as_deref(), entry.early_data),
         pbk: entry.reality_public_key.filter(|_| reality),

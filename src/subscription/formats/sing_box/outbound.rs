@@ -1,7 +1,5 @@
 //! Outbounds of sing-box: flat objects for all protocols.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use crate::domain::host::HostSpec;
@@ -107,7 +105,7 @@ struct Peer<'a> {
     port: PeerPort,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
-    allowed_ips: Vec<Cow<'a, str>>,
+    allowed_ips: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -141,7 +139,7 @@ struct EndpointPeer<'a> {
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
-    allowed_ips: Vec<Cow<'a, str>>,
+    allowed_ips: &'a [String],
     persistent_keepalive_interval: i64,
 }
 
@@ -191,7 +189,7 @@ impl<'a> Endpoint<'a> {
                 address: &entry.address,
                 port: entry.port,
                 public_key: entry.path.as_deref(),
-                allowed_ips: entry.allowed_ips(),
+                allowed_ips: entry.allowed_ips,
                 persistent_keepalive_interval: 25,
             }],
             detour,
@@ -201,7 +199,7 @@ impl<'a> Endpoint<'a> {
 
 impl<'a> Credential<'a> {
     fn new(entry: &'a Entry<'_>, release: Release) -> Self {
-        let (uuid, password) = (entry.uuid.as_ref(), entry.password);
+        let (uuid, password) = (entry.uuid, entry.password);
         match entry.protocol {
             Protocol::Vmess => {
                 Self::Vmess { uuid, security: Some(vmess_cipher(entry.security)).filter(|cipher| *cipher != "auto") }
@@ -238,7 +236,7 @@ impl<'a> Credential<'a> {
                         Release::Old | Release::Current => PeerPort::Documented(entry.port),
                     },
                     public_key: entry.path.as_deref(),
-                    allowed_ips: entry.allowed_ips(),
+                    allowed_ips: entry.allowed_ips,
                 }],
             },
         }

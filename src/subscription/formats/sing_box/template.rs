@@ -6,6 +6,7 @@ use super::ages::Ages;
 use super::release::Release;
 use crate::domain::programs::Core;
 use crate::subscription::client::Client;
+use crate::subscription::formats::group::{Group, OpenGroup};
 use crate::subscription::formats::template_object::{TemplateError, members, parse_json, take_objects};
 
 /// Log, name servers, routes and the tunnel, for sing-box before 1.12.
@@ -21,6 +22,9 @@ const CURRENT_MEMBERS: &str = r#""log": {"level": "warn"},
 "inbounds": [{"type": "tun", "tag": "tun-in", "interface_name": "sbtun0", "address": ["172.19.0.1/30", "fdfe:dcba:9876::1/126"], "auto_route": true, "route_exclude_address": ["192.168.0.0/16", "fc00::/7"]}],
 "route": {"rules": [{"action": "sniff"}, {"protocol": "dns", "action": "hijack-dns"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "default_domain_resolver": "dns-local"},
 "experimental": {"cache_file": {"enabled": true}}"#;
+
+/// The member of a group with the names that it lists.
+const LIST: &str = "outbounds";
 
 /// The parts around the entries, by the version of the sing-box that reads them.
 #[derive(Clone, Debug)]
@@ -40,8 +44,10 @@ pub(super) struct SingBoxTemplate {
     pub(super) members: String,
     /// The endpoints after the entries'.
     pub(super) endpoints: Vec<Value>,
-    /// The outbounds before the entries'. The entries are added to groups that list nothing.
-    pub(super) outbounds: Vec<Value>,
+    /// The outbounds before the entries'.
+    pub(super) outbounds: Vec<Group>,
+    /// The tags of outbounds and endpoints.
+    pub(super) tags: Vec<String>,
 }
 
 impl SingBoxTemplates {
@@ -51,7 +57,7 @@ impl SingBoxTemplates {
         let ages = Ages::of(&object);
         let outbounds = take_objects(&mut object, "outbounds")?;
         let endpoints = take_objects(&mut object, "endpoints")?;
-        let template = SingBoxTemplate { members: members(&object), endpoints, outbounds };
+        let template = SingBoxTemplate::new(members(&object), endpoints, &outbounds);
         Ok(Self { own: Some((template, ages)), ..Self::built_in() })
     }
 
@@ -70,11 +76,8 @@ impl SingBoxTemplates {
     }
 
     pub(in crate::subscription) fn built_in() -> Self {
-        let template = |members: &str, outbounds: &[Value]| SingBoxTemplate {
-            members: members.to_owned(),
-            endpoints: Vec::new(),
-            outbounds: outbounds.to_vec(),
-        };
+        let template =
+            |members: &str, outbounds: &[Value]| SingBoxTemplate::new(members.to_owned(), Vec::new(), outbounds);
         let outbounds = [
             json!({"type": "selector", "tag": "proxy", "outbounds": [], "interrupt_exist_connections": true}),
             json!({"type": "urltest", "tag": "Best Latency", "outbounds": []}),
@@ -86,6 +89,44 @@ impl SingBoxTemplates {
         let (old, current) = (template(OLD_MEMBERS, &outbounds), template(CURRENT_MEMBERS, &outbounds[..3]));
         Self { own: None, old, current }
     }
+}
+
+impl SingBoxTemplate {
+    fn new(members: String, endpoints: Vec<Value>, outbounds: &[Value]) -> Self {
+        let tag = |outbound: &Value| outbound["tag"].as_str().map(str::to_owned);
+        let tags: Vec<String> = outbounds.iter().chain(&endpoints).filter_map(tag).collect();
+        let of_kind = |kind: &'static str| outbounds.iter().filter(move |other| other["type"] == kind).filter_map(tag);
+        let (automatic, direct) = (of_kind("urltest").collect::<Vec<_>>(), of_kind("direct").next());
+        let outbounds = outbounds.iter().map(|outbound| group(outbound, &tags, &automatic, direct.clone())).collect();
+        Self { members, endpoints, outbounds, tags }
+    }
+}
+
+/// An outbound of a template with these tags. Entries are added to a group that the template leaves empty or that lists
+/// names that do not exist: such names are servers of another document, and sing-box refuses them. An empty selector also
+/// gets the automatic groups. sing-box refuses an empty group, which gets `direct`.
+fn group(outbound: &Value, tags: &[String], automatic: &[String], direct: Option<String>) -> Group {
+    let listed = outbound["outbounds"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let existing: Vec<String> = listed
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| tags.iter().any(|tag| tag == name))
+        .map(str::to_owned)
+        .collect();
+    let is_whole = !existing.is_empty() && existing.len() == listed.len();
+    let (Some(kind @ ("selector" | "urltest")), Value::Object(members), false) =
+        (outbound["type"].as_str(), outbound, is_whole)
+    else {
+        return Group::Fixed(outbound.clone());
+    };
+    let mut members = members.clone();
+    members.insert(LIST.to_owned(), Value::Null);
+    let listed = match (existing.is_empty(), kind) {
+        (false, _) => existing,
+        (true, "selector") => automatic.to_vec(),
+        (true, _) => Vec::new(),
+    };
+    Group::Open(OpenGroup { members, list: LIST, listed, fallback: direct })
 }
 
 #[cfg(test)]

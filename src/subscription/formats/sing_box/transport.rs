@@ -55,7 +55,7 @@ impl<'a> Transport<'a> {
     /// The transport of an entry; `None`: plain TCP.
     pub fn new(entry: &'a Entry<'_>) -> Option<Self> {
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
-        let mut headers: Headers<'_> = entry.headers.iter().copied().collect();
+        let mut headers: Headers<'_> = entry.headers().collect();
         Some(match entry.network {
             Network::Ws => {
                 headers.extend(host.map(|host| ("Host", host)));

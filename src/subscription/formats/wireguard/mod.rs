@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
-use super::json;
+use super::shadowsocks::is_key;
 use crate::domain::inbound::{Network, Protocol};
-use crate::subscription::catalogue::non_empty;
+use crate::subscription::connection::non_empty;
 use crate::subscription::entry::Entry;
 use crate::subscription::format::{Format, Order, never_refused};
+use crate::subscription::text_buffer::TextBuffer;
 
 /// WireGuard's own format.
 pub static WIREGUARD: Format = Format {
@@ -17,8 +19,10 @@ pub static WIREGUARD: Format = Format {
     content_type: "application/json",
     order: Order::HostId,
     has_chains: false,
+    needs_entry: false,
     supports,
-    refusal: never_refused,
+    core: None,
+    refusals: never_refused,
     render: |entries, _| render(entries).into(),
 };
 
@@ -26,13 +30,22 @@ fn supports(protocol: Protocol, network: Network) -> bool {
     protocol == Protocol::Wireguard && network == Network::Unset
 }
 
+/// True for entries with valid keys, address and networks.
+pub fn has_valid_peer(entry: &Entry<'_>) -> bool {
+    is_key(entry.wireguard_key, 32)
+        && entry.path.as_deref().is_some_and(|key| is_key(key, 32))
+        && entry.client_address.is_some()
+        && entry.allowed_ips.iter().all(|net| net.parse::<IpNet>().is_ok())
+}
+
 fn render(entries: &[Entry<'_>]) -> String {
-    let mut text = String::from("[");
+    let mut text = TextBuffer::with_capacity(2 + entries.len() * 384);
+    text.push_str("[");
     for entry in entries {
-        json::push_item(&Named { remark: &entry.remark, config: config(entry) }, &mut text);
+        text.push_item(&Named { remark: &entry.remark, config: config(entry) });
     }
-    text.push(']');
-    text
+    text.push_str("]");
+    text.into_string()
 }
 
 #[derive(Serialize)]
@@ -52,7 +65,7 @@ fn config(entry: &Entry<'_>) -> String {
     text.push_str("\n[Peer]\n");
     push(&mut text, "PublicKey", entry.path.as_deref());
     push(&mut text, "Endpoint", Some(&endpoint));
-    push(&mut text, "AllowedIPs", Some(&entry.allowed_ips().join(", ")));
+    push(&mut text, "AllowedIPs", Some(&entry.allowed_ips.join(", ")));
     push(&mut text, "PersistentKeepalive", Some("25"));
     text
 }

@@ -1,19 +1,24 @@
 //! Disguises of packets below Xray's transport, and the parameters of its QUIC.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::inbound::{Network, Protocol};
 use crate::subscription::entry::Entry;
 
 /// The object `finalmask` of an entry: the host's own, with what other settings ask for and it does not name.
-pub fn of(entry: &Entry<'_>) -> Option<Map<String, Value>> {
-    let mut masks = entry.core.finalmask.clone().unwrap_or_default();
-    if !masks.contains_key("udp")
-        && let Some(mask) = mask(entry)
-    {
+pub fn of<'a>(entry: &'a Entry<'_>) -> Option<Cow<'a, Map<String, Value>>> {
+    let own = entry.core.finalmask.as_ref();
+    let mask = if own.is_some_and(|own| own.contains_key("udp")) { None } else { mask(entry) };
+    let params = quic_params(entry);
+    if mask.is_none() && params.is_empty() {
+        return own.map(Cow::Borrowed);
+    }
+    let mut masks = own.cloned().unwrap_or_default();
+    if let Some(mask) = mask {
         masks.insert("udp".to_owned(), json!([mask]));
     }
-    let params = quic_params(entry);
     if !params.is_empty() {
         let named = masks.entry("quicParams").or_insert_with(|| json!({}));
         for (name, value) in params {
@@ -22,7 +27,7 @@ pub fn of(entry: &Entry<'_>) -> Option<Map<String, Value>> {
             }
         }
     }
-    (!masks.is_empty()).then_some(masks)
+    Some(Cow::Owned(masks))
 }
 
 fn mask(entry: &Entry<'_>) -> Option<Value> {

@@ -7,14 +7,16 @@ mod refusal;
 mod stream;
 pub mod template;
 
-use super::json;
-use super::unique_names::UniqueNames;
+use std::borrow::Cow;
+
+use super::unique_names::unique_name;
 use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol};
 use crate::domain::programs::Core;
 use crate::subscription::client::Client;
 use crate::subscription::entry::Entry;
 use crate::subscription::format::{Format, Order};
+use crate::subscription::text_buffer::TextBuffer;
 
 use outbound::{Helper, Outbound};
 use template::XrayTemplate;
@@ -26,8 +28,10 @@ pub static XRAY: Format = Format {
     content_type: "application/json",
     order: Order::Weight,
     has_chains: true,
+    needs_entry: false,
     supports,
-    refusal: refusal::refusal,
+    core: Some(Core::Xray),
+    refusals: refusal::refusals,
     render: |entries, request| {
         render(entries, request.templates.xray.template(&request.client), &request.client).into()
     },
@@ -48,48 +52,40 @@ fn supports(protocol: Protocol, network: Network) -> bool {
 
 fn render(entries: &[Entry<'_>], template: &XrayTemplate, client: &Client<'_>) -> String {
     let knows_masks = client.age(Core::Xray).is_known_from(refusal::MASKS);
-    let mut text = String::with_capacity(2 + entries.len() * (template.members.len() + 1_024));
-    text.push('[');
+    let mut text =
+        TextBuffer::with_capacity(2 + entries.len() * (template.before.len() + template.after.len() + 1_024));
+    text.push_str("[");
     for entry in entries {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        configuration(entry, template, knows_masks, &mut text);
+        text.begin_item();
+        text.push_str(&template.before);
+        text.push_json(&entry.remark);
+        text.push_str(",\"outbounds\":[");
+        push_outbounds(entry, template, knows_masks, &mut text);
+        text.push_str(&template.after);
     }
-    text.push(']');
-    text
-}
-
-fn configuration(entry: &Entry<'_>, template: &XrayTemplate, knows_masks: bool, text: &mut String) {
-    text.push('{');
-    text.push_str(&template.members);
-    if !template.members.is_empty() {
-        text.push(',');
-    }
-    text.push_str("\"remarks\":");
-    json::push(&entry.remark, text);
-    text.push_str(",\"outbounds\":[");
-    outbounds(entry, template, knows_masks, text);
-    for outbound in &template.outbounds {
-        text.push(',');
-        text.push_str(outbound);
-    }
-    text.push_str("]}");
+    text.push_str("]");
+    text.into_string()
 }
 
 /// Appends the entry and the outbounds that it dials through: its hops, or a helper. Outbounds refer to each other by
 /// tag: each tag is unique.
-fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, knows_masks: bool, text: &mut String) {
+fn push_outbounds(entry: &Entry<'_>, template: &XrayTemplate, knows_masks: bool, text: &mut TextBuffer) {
     let helper = if entry.hops.is_empty() { Helper::new(entry.spec) } else { None };
-    let reserved = template.tags.iter().map(String::as_str).chain(helper.as_ref().map(Helper::tag));
-    let mut names = UniqueNames::new(reserved);
-    let tags: Vec<String> =
-        std::iter::once(entry).chain(&entry.hops).map(|entry| names.unique(&entry.remark)).collect();
+    let helper_tag = helper.as_ref().map(Helper::tag);
+    let mut tags: Vec<Cow<'_, str>> = Vec::with_capacity(1 + entry.hops.len());
+    for entry in std::iter::once(entry).chain(&entry.hops) {
+        let is_taken = |name: &str| {
+            helper_tag == Some(name)
+                || template.tags.iter().any(|tag| tag == name)
+                || tags.iter().any(|tag| tag == name)
+        };
+        tags.push(unique_name(&entry.remark, is_taken));
+    }
     for (index, hop) in std::iter::once(entry).chain(&entry.hops).enumerate() {
-        let through = tags.get(index + 1).map(String::as_str).or(helper.as_ref().map(Helper::tag));
-        json::push_item(&Outbound::new(hop, &tags[index], through, knows_masks), text);
+        let through = tags.get(index + 1).map(AsRef::as_ref).or(helper_tag);
+        text.push_item(&Outbound::new(hop, &tags[index], through, knows_masks));
     }
     if let Some(helper) = helper {
-        json::push_item(&helper.outbound(), text);
+        text.push_item(&helper.outbound());
     }
 }

@@ -1,7 +1,5 @@
 //! Outbounds of Xray: the server with its protocol, and the helpers that split packets or send noise.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use crate::domain::host::{FragmentSettings, HostSpec, Noise};
@@ -92,7 +90,7 @@ struct Peer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
     #[serde(rename = "allowedIPs")]
-    allowed_ips: Vec<Cow<'a, str>>,
+    allowed_ips: &'a [String],
     keep_alive: i64,
 }
 
@@ -150,7 +148,7 @@ impl<'a> Settings<'a> {
         let server =
             Server { address: &entry.address, port: entry.port, password: entry.password, method: None, uot: None };
         let vnext = |user| Self::Vnext([Vnext { address: &entry.address, port: entry.port, users: [user] }]);
-        let user = VnextUser { id: &entry.uuid, security: None, encryption: None, flow: None };
+        let user = VnextUser { id: entry.uuid, security: None, encryption: None, flow: None };
         match entry.protocol {
             Protocol::Vmess => vnext(VnextUser { security: Some(vmess_cipher(entry.security)), ..user }),
             Protocol::Vless => vnext(VnextUser {
@@ -166,7 +164,7 @@ impl<'a> Settings<'a> {
                 peers: [Peer {
                     endpoint: format!("{}:{}", entry.bracketed_address(), entry.port),
                     public_key: entry.path.as_deref(),
-                    allowed_ips: entry.allowed_ips(),
+                    allowed_ips: entry.allowed_ips,
                     keep_alive: 25,
                 }],
                 mtu: entry.spec.mtu,

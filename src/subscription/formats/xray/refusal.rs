@@ -1,6 +1,5 @@
 //! Entries that Xray refuses. Each entry is a configuration of its own: one that is refused is dead and others stay.
 
-use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::domain::address;
@@ -9,11 +8,11 @@ use crate::domain::host::{
     mask_versions,
 };
 use crate::domain::inbound::{Network, Protocol, Security};
-use crate::domain::programs::Core;
-use crate::subscription::client::{Age, Client, Version};
+use crate::subscription::client::Version;
 use crate::subscription::entry::Entry;
-use crate::subscription::format::Reason;
-use crate::subscription::formats::shadowsocks::{self, is_key};
+use crate::subscription::formats::{shadowsocks, wireguard};
+use crate::subscription::refusal::Versions::{Any, Before, From, NotFrom};
+use crate::subscription::refusal::{Reason, Refusal, holding};
 
 /// QUIC was removed.
 const WITHOUT_QUIC: Version = Version(24, 9, 30);
@@ -33,78 +32,58 @@ const ECH: Version = Version(25, 7, 26);
 /// The SHA-256 of a certificate in hex is known. Tried on 26.7.28.
 const PINS: Version = Version(26, 2, 6);
 
+const UNKNOWN_MASK: Reason = "this version of Xray does not know one of its disguises (finalmask)";
+
 /// The bytes of a text that Xray takes for an id, at most.
 const LONGEST_ID: usize = 30;
 /// The largest number of streams in a connection.
 const MAX_STREAMS: i64 = 1_024;
 
-/// The first reason to refuse the entry. Whatever depends on the version counts only if the client tells its version.
-pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
-    let age = client.age(Core::Xray);
-    let secured = entry.security != Security::None;
-    let core = entry.core;
-    // REALITY has no certificate to verify.
-    let verifies = entry.security == Security::Tls;
-    let encrypted = secured || core.encryption.is_some();
+/// Why Xray refuses the entry.
+pub fn refusals(entry: &Entry<'_>) -> Vec<Refusal> {
+    let (core, spec) = (entry.core, entry.spec);
+    let encrypted = entry.security != Security::None || core.encryption.is_some();
     let in_the_clear = matches!(entry.protocol, Protocol::Vless | Protocol::Trojan) && !encrypted;
-    let checks = [
+    // REALITY has no certificate to verify.
+    let unverified = entry.security == Security::Tls && spec.allowinsecure && !core.is_pinned();
+    let (masks_since, masks_until) = core.finalmask.as_ref().map(mask_versions).unwrap_or_default();
+    let version = |(year, month, day)| Version(year, month, day);
+    holding([
+        (entry.protocol == Protocol::Hysteria2, NotFrom(MASKS), "only new versions of Xray know its protocol"),
+        (entry.network == Network::Quic, From(WITHOUT_QUIC), "this version of Xray has no QUIC transport"),
+        (entry.network == Network::Http, From(WITHOUT_HTTP), "this version of Xray has no HTTP/2 transport"),
+        (unverified, From(VERIFIES), "this version of Xray always verifies the certificate"),
+        (core.encryption.is_some(), Before(ENCRYPTS), "this version of Xray has no VLESS encryption"),
+        (core.finalmask.is_some(), Before(MASKS), "this version of Xray has no finalmask"),
+        (core.is_pinned(), Before(PINS), "this version of Xray does not pin the certificate"),
+        (core.ech_config_list.is_some(), Before(ECH), "this version of Xray has no ECH"),
         (
-            entry.protocol != Protocol::Hysteria2 || age.is_known_from(MASKS),
-            "only new versions of Xray know its protocol",
-        ),
-        (
-            entry.network != Network::Quic || !age.is_known_from(WITHOUT_QUIC),
-            "this version of Xray has no QUIC transport",
-        ),
-        (
-            entry.network != Network::Http || !age.is_known_from(WITHOUT_HTTP),
-            "this version of Xray has no HTTP/2 transport",
-        ),
-        (
-            !(verifies && entry.spec.allowinsecure && !core.is_pinned() && age.is_known_from(VERIFIES)),
-            "this version of Xray always verifies the certificate",
-        ),
-        (core.encryption.is_none() || !age.is_known_before(ENCRYPTS), "this version of Xray has no VLESS encryption"),
-        (core.finalmask.is_none() || !age.is_known_before(MASKS), "this version of Xray has no finalmask"),
-        (!core.is_pinned() || !age.is_known_before(PINS), "this version of Xray does not pin the certificate"),
-        (core.ech_config_list.is_none() || !age.is_known_before(ECH), "this version of Xray has no ECH"),
-        (
-            !in_the_clear || address::is_private(&entry.address) || !age.is_known_from(REFUSES_CLEAR_TEXT),
+            in_the_clear && !address::is_private(&entry.address),
+            From(REFUSES_CLEAR_TEXT),
             "this version of Xray refuses this protocol without TLS",
         ),
         (
-            entry.protocol != Protocol::Shadowsocks || shadowsocks::is_known_to_xray(entry.method, entry.password),
+            entry.protocol == Protocol::Shadowsocks && !shadowsocks::is_known_to_xray(entry.method, entry.password),
+            Any,
             "Xray does not know its cipher, or the cipher needs a key of another size",
         ),
         (
-            entry.protocol != Protocol::Wireguard || has_wireguard_settings(entry),
+            entry.protocol == Protocol::Wireguard
+                && !(wireguard::has_valid_peer(entry) && spec.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu))),
+            Any,
             "its WireGuard key, address or MTU is missing or invalid",
         ),
-        (has_known_masks(entry, age), "this version of Xray does not know one of its disguises (finalmask)"),
+        (masks_since.is_some(), masks_since.map_or(Any, |since| Before(version(since))), UNKNOWN_MASK),
+        (masks_until.is_some(), masks_until.map_or(Any, |until| From(version(until))), UNKNOWN_MASK),
         (
-            !matches!(entry.protocol, Protocol::Vmess | Protocol::Vless) || is_id(&entry.uuid),
+            matches!(entry.protocol, Protocol::Vmess | Protocol::Vless) && !is_id(entry.uuid),
+            Any,
             "its id is neither a UUID nor a text of at most 30 bytes",
         ),
-        (has_valid_mux(entry.spec), "its multiplexing settings are not valid"),
-        (entry.spec.fragment.as_ref().is_none_or(is_valid_fragment), "its fragment settings are not valid"),
-        (entry.spec.noise.iter().flatten().all(is_valid_noise), "its noise settings are not valid"),
-    ];
-    checks.into_iter().find(|(is_valid, _)| !is_valid).map(|(_, reason)| reason)
-}
-
-fn has_wireguard_settings(entry: &Entry<'_>) -> bool {
-    is_key(entry.wireguard_key, 32)
-        && entry.path.as_deref().is_some_and(|key| is_key(key, 32))
-        && entry.client_address.is_some()
-        && entry.spec.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu))
-        && entry.allowed_ips().iter().all(|net| net.parse::<IpNet>().is_ok())
-}
-
-fn has_known_masks(entry: &Entry<'_>, age: Age) -> bool {
-    let (since, until) = entry.core.finalmask.as_ref().map(mask_versions).unwrap_or_default();
-    let version = |(year, month, day)| Version(year, month, day);
-    !since.is_some_and(|since| age.is_known_before(version(since)))
-        && !until.is_some_and(|until| age.is_known_from(version(until)))
+        (!has_valid_mux(spec), Any, "its multiplexing settings are not valid"),
+        (!spec.fragment.as_ref().is_none_or(is_valid_fragment), Any, "its fragment settings are not valid"),
+        (!spec.noise.iter().flatten().all(is_valid_noise), Any, "its noise settings are not valid"),
+    ])
 }
 
 /// Xray makes a UUID of a short text.

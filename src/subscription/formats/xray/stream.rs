@@ -27,7 +27,7 @@ pub struct Stream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reality_settings: Option<Reality<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    finalmask: Option<Map<String, Value>>,
+    finalmask: Option<Cow<'a, Map<String, Value>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sockopt: Option<Sockopt<'a>>,
 }
@@ -165,7 +165,7 @@ impl<'a> Stream<'a> {
             security: None,
             tls_settings: None,
             reality_settings: None,
-            finalmask: finalmask::of(entry).filter(|_| knows_masks || entry.core.finalmask.is_some()),
+            finalmask: if knows_masks || entry.core.finalmask.is_some() { finalmask::of(entry) } else { None },
             sockopt,
         };
         let Some(transport) = Transport::new(entry, bare.finalmask.is_some()) else {
@@ -194,7 +194,7 @@ impl<'a> Transport<'a> {
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
         let kind = || Kind { kind: entry.header_type.unwrap_or("none") };
         let upgrade =
-            || Upgrade { headers: Headers(&entry.headers), path: early_data::in_path(path, entry.early_data), host };
+            || Upgrade { headers: Headers(entry.headers), path: early_data::in_path(path, entry.early_data), host };
         Some(match entry.network {
             Network::Unset | Network::H2 => return None,
             Network::Tcp => Self::Tcp { header: TcpHeader::new(entry) },
@@ -212,7 +212,7 @@ impl<'a> Transport<'a> {
                 path,
                 host,
                 mode: xhttp::mode(entry.spec.splithttp_settings.as_ref()),
-                settings: xhttp::Settings::new(entry),
+                settings: entry.xhttp_settings(),
             },
         })
     }
@@ -224,7 +224,7 @@ impl<'a> TcpHeader<'a> {
             return Self { kind: "none", request: None };
         }
         let host = entry.host.as_deref().map(|host| ("Host", host));
-        let headers = entry.headers.iter().copied().chain(host).map(|(name, value)| (name, [value])).collect();
+        let headers = entry.headers().chain(host).map(|(name, value)| (name, [value])).collect();
         Self { kind: "http", request: Some(HttpRequest { headers, path: entry.path.as_deref().into_iter().collect() }) }
     }
 }

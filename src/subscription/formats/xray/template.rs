@@ -1,5 +1,7 @@
 //! The fixed parts of an Xray configuration; operators may supply their own.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 use super::ages::Ages;
@@ -15,6 +17,12 @@ const MEMBERS: &str = r#""log": {"loglevel": "warning"},
 "inbounds": [{"port": 10808, "protocol": "socks", "settings": {"auth": "noauth", "udp": true, "userLevel": 8}, "sniffing": {"destOverride": ["http", "tls", "fakedns"], "enabled": true}, "tag": "socks"}, {"port": 10809, "protocol": "http", "settings": {"userLevel": 8}, "tag": "http"}],
 "stats": {}"#;
 
+/// Outbounds with their tags.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("direct", r#"{"tag": "direct", "protocol": "freedom"}"#),
+    ("block", r#"{"tag": "block", "protocol": "blackhole"}"#),
+];
+
 /// The parts around the outbounds of one entry, by the version of the Xray that reads them.
 #[derive(Clone, Debug)]
 pub struct XrayTemplates {
@@ -26,11 +34,11 @@ pub struct XrayTemplates {
 /// The parts around the outbounds of one entry.
 #[derive(Clone, Debug)]
 pub(super) struct XrayTemplate {
-    /// The members of the object except `outbounds` and `remarks`, as JSON without the braces.
-    pub(super) members: String,
-    /// The outbounds after the entry's, each as JSON.
-    pub(super) outbounds: Vec<String>,
-    /// Their tags.
+    /// The beginning of the object, up to the value of `remarks`.
+    pub(super) before: String,
+    /// The outbounds after the entry's, and the end of the object.
+    pub(super) after: String,
+    /// The tags of these outbounds.
     pub(super) tags: Vec<String>,
 }
 
@@ -42,11 +50,8 @@ impl XrayTemplates {
         let ages = Ages::of(&object);
         object.remove("remarks");
         let outbounds = take_objects(&mut object, "outbounds")?;
-        let template = XrayTemplate {
-            members: members(&object),
-            tags: outbounds.iter().filter_map(|outbound| outbound["tag"].as_str()).map(str::to_owned).collect(),
-            outbounds: outbounds.iter().map(Value::to_string).collect(),
-        };
+        let tags = outbounds.iter().filter_map(|outbound| outbound["tag"].as_str()).map(str::to_owned).collect();
+        let template = XrayTemplate::new(&members(&object), outbounds.iter().map(Value::to_string), tags);
         Ok(Self { own: Some((template, ages)), ..Self::built_in() })
     }
 
@@ -70,15 +75,15 @@ impl XrayTemplates {
 
 impl XrayTemplate {
     fn built_in() -> Self {
-        let outbounds = [
-            ("direct", r#"{"tag": "direct", "protocol": "freedom"}"#),
-            ("block", r#"{"tag": "block", "protocol": "blackhole"}"#),
-        ];
-        Self {
-            members: MEMBERS.to_owned(),
-            tags: outbounds.iter().map(|(tag, _)| (*tag).to_owned()).collect(),
-            outbounds: outbounds.iter().map(|(_, outbound)| (*outbound).to_owned()).collect(),
-        }
+        let tags = BUILT_IN.iter().map(|(tag, _)| (*tag).to_owned()).collect();
+        Self::new(MEMBERS, BUILT_IN.iter().map(|(_, outbound)| *outbound), tags)
+    }
+
+    /// `members`: those of the object except `outbounds` and `remarks`, as JSON without the braces.
+    fn new(members: &str, outbounds: impl Iterator<Item = impl Display>, tags: Vec<String>) -> Self {
+        let separator = if members.is_empty() { "" } else { "," };
+        let outbounds: String = outbounds.map(|outbound| format!(",{outbound}")).collect();
+        Self { before: format!("{{{members}{separator}\"remarks\":"), after: format!("{outbounds}]}}"), tags }
     }
 }
 
@@ -89,8 +94,8 @@ mod tests {
     #[test]
     fn built_in_parts_are_json() {
         assert!(parse_json(&format!("{{{MEMBERS}}}")).is_ok());
-        for outbound in XrayTemplate::built_in().outbounds {
-            assert!(parse_json(&outbound).is_ok());
+        for (_, outbound) in BUILT_IN {
+            assert!(parse_json(outbound).is_ok());
         }
     }
 
@@ -98,7 +103,8 @@ mod tests {
     fn template_keeps_members_and_tags_and_drops_remarks() {
         let text = r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#;
         let (template, _) = XrayTemplates::parse(text).unwrap().own.unwrap();
-        assert_eq!((template.members.as_str(), template.tags), (r#""a":1,"log":{}"#, vec!["a".to_owned()]));
+        assert_eq!(template.before, r#"{"a":1,"log":{},"remarks":"#);
+        assert_eq!((template.after.as_str(), template.tags), (r#",{"tag":"a"}]}"#, vec!["a".to_owned()]));
     }
 
     #[test]

@@ -1,0 +1,311 @@
+//! Follows a source: applies its changes as they come, and walks through all users again and again.
+//!
+//! Such a pass fills a new copy, and later checks and repairs it and refreshes what the log of changes leaves out: traffic, and the
+//! times of the last traffic and fetch. One loop reads and writes in turn, so that nothing older ever replaces anything newer.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::LocalCopy;
+use super::pass::Pass;
+use super::source::{Source, SourceError};
+use crate::cluster::self_report::SelfReport;
+use crate::cluster::wakeup::WakeupReceiver;
+use crate::domain::copy::{Position, Update};
+use crate::domain::moment::{Moment, SECOND};
+use crate::foundation::with_sources;
+use crate::store::StoreError;
+use crate::store::copy::file::{self, CopyFile, CopyState};
+use crate::store::copy::file_lock::FollowerLock;
+use crate::subscription::shared_part::SharedPart;
+
+/// Longest pause between two looks at the log of changes.
+const EVERY: Duration = Duration::from_secs(1);
+/// Shortest pause: many changes in a row are read together.
+const AT_MOST_EVERY: Duration = Duration::from_millis(50);
+/// Users in a page of the first pass, and of later ones. A later page is read once a second: a million users in half an hour.
+const FIRST_PAGE: i64 = 1_000;
+const PAGE: i64 = 500;
+/// The state of a copy without changes is written this often (microseconds).
+const WRITTEN_EVERY: i64 = 5 * SECOND;
+
+/// Follows for ever. Of several processes with one folder, one follows; the others read what it writes.
+pub async fn follow(copy: LocalCopy, source: Source, mut wakeups: WakeupReceiver, own: SelfReport) {
+    loop {
+        match FollowerLock::try_take(&copy.lock_path()) {
+            Ok(Some(_lock)) => follow_alone(&copy, &source, &mut wakeups, &own).await,
+            Ok(None) => {
+                if let Err(error) = copy.watch().await {
+                    tracing::warn!(error = with_sources(&error), "could not read the local copy of subscriptions");
+                    copy.close().await;
+                }
+                copy.publish(&own);
+                sleep(EVERY).await;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = with_sources(&error),
+                    "could not lock the local copy of subscriptions; check DATA_DIR"
+                );
+                sleep(10 * EVERY).await;
+            }
+        }
+    }
+}
+
+/// Follows until the file fails.
+async fn follow_alone(copy: &LocalCopy, source: &Source, wakeups: &mut WakeupReceiver, own: &SelfReport) {
+    // The file that was read so far may be that of an older version.
+    copy.close().await;
+    let mut following = match Following::open(copy, source).await {
+        Ok(following) => following,
+        Err(error) => {
+            tracing::warn!(
+                error = with_sources(&error),
+                "could not open the local copy of subscriptions; check DATA_DIR"
+            );
+            return sleep(10 * EVERY).await;
+        }
+    };
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        copy.publish(own);
+        let next = following.step().await;
+        if next.is_ok() {
+            failures = 0;
+        }
+        let pause = match next {
+            Ok(Next::AtOnce) => Duration::ZERO,
+            Ok(Next::AfterAWakeUp) => EVERY,
+            Err(Failure::Source(error)) => {
+                tracing::debug!(error = with_sources(&error), "could not follow the source of the local copy");
+                following.is_unsure = true;
+                sleep(source.pause_after(failures)).await;
+                failures += 1;
+                continue;
+            }
+            Err(Failure::File(error)) => {
+                tracing::error!(error = with_sources(&error), "could not write the local copy of subscriptions");
+                if file::is_fault_of_the_file(&error) {
+                    following.discard();
+                }
+                copy.close().await;
+                return sleep(EVERY).await;
+            }
+        };
+        if !pause.is_zero() {
+            let _ = timeout(pause, wakeups.wait()).await;
+            sleep(AT_MOST_EVERY.saturating_sub(began.elapsed())).await;
+        }
+    }
+}
+
+/// When the next step is due.
+enum Next {
+    AtOnce,
+    AfterAWakeUp,
+}
+
+enum Failure {
+    Source(SourceError),
+    File(StoreError),
+}
+
+struct Following<'a> {
+    copy: &'a LocalCopy,
+    source: &'a Source,
+    file: CopyFile,
+    /// `None`: the copy is empty, or of another database.
+    position: Option<Position>,
+    /// True from a loss of the source until its history was compared with the position's.
+    is_unsure: bool,
+    pass: Option<Pass>,
+    next_pass: Instant,
+    written_at: i64,
+    /// The source's shared part is from a version that this one can't read.
+    is_shared_part_unreadable: bool,
+}
+
+impl<'a> Following<'a> {
+    async fn open(copy: &'a LocalCopy, source: &'a Source) -> Result<Self, StoreError> {
+        let mut file = CopyFile::open_or_create(&copy.file_path()).await?;
+        let fault = match file.first_fault().await {
+            Err(error) if !file::is_fault_of_the_file(&error) => return Err(error),
+            Err(error) => Some(error.reason().to_owned()),
+            Ok(fault) => fault,
+        };
+        if let Some(fault) = fault {
+            tracing::warn!(fault, "the local copy of subscriptions is damaged; a new one is made");
+            file.close().await;
+            file = CopyFile::create(&copy.file_path()).await?;
+        }
+        let state = file.state().await?;
+        let position = state.position.clone();
+        // A first pass that did not reach its end begins again.
+        let pass = (!state.is_whole).then(|| Pass::new(true));
+        copy.opened(&file, state);
+        let is_shared_part_unreadable = false;
+        let next_pass = Instant::now();
+        Ok(Self {
+            copy,
+            source,
+            file,
+            position,
+            is_unsure: true,
+            pass,
+            next_pass,
+            written_at: 0,
+            is_shared_part_unreadable,
+        })
+    }
+
+    /// Reads what changed, then a part of the pass.
+    async fn step(&mut self) -> Result<Next, Failure> {
+        let now = self.copy.0.clock.now();
+        let Some(position) = self.followable().await? else {
+            self.begin_again().await?;
+            return Ok(Next::AtOnce);
+        };
+        let Some(update) = self.source.update(&position).await.map_err(Failure::Source)? else {
+            self.begin_again().await?;
+            return Ok(Next::AtOnce);
+        };
+        let has_more = update.has_more;
+        self.apply(update, now).await?;
+        if has_more {
+            return Ok(Next::AtOnce);
+        }
+        if self.pass.is_none() && self.next_pass <= Instant::now() {
+            self.pass = Some(Pass::new(false));
+        }
+        match &self.pass {
+            Some(pass) if pass.is_first || pass.next_page <= Instant::now() => self.continue_pass().await,
+            _ => Ok(Next::AfterAWakeUp),
+        }
+    }
+
+    /// The position, unless the database is another one or has another history.
+    async fn followable(&mut self) -> Result<Option<Position>, Failure> {
+        let Some(position) = self.position.clone() else { return Ok(None) };
+        if self.is_unsure {
+            let current = self.source.position().await.map_err(Failure::Source)?;
+            if (&current.database, &current.incarnation) != (&position.database, &position.incarnation) {
+                return Ok(None);
+            }
+            // It may have been written by another version.
+            let shared = self.source.shared_part().await.map_err(Failure::Source)?;
+            let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
+            self.file.apply(&update, None).await.map_err(Failure::File)?;
+            self.copy.shared_part_changed();
+            self.is_unsure = false;
+        }
+        Ok(Some(position))
+    }
+
+    /// Begins a pass from the position of now. What is in the copy stays, and is as old as it was, until the end of the pass.
+    async fn begin_again(&mut self) -> Result<(), Failure> {
+        let position = self.source.position().await.map_err(Failure::Source)?;
+        let shared = self.source.shared_part().await.map_err(Failure::Source)?;
+        if self.position.as_ref().is_some_and(|before| before.database != position.database) {
+            tracing::warn!("the local copy of subscriptions is that of another database; a new one is made");
+            self.file.clear().await.map_err(Failure::File)?;
+            self.copy.opened(&self.file, CopyState::default());
+        }
+        let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
+        self.file.begin_again().await.map_err(Failure::File)?;
+        self.file.apply(&update, None).await.map_err(Failure::File)?;
+        self.copy.shared_part_changed();
+        (self.position, self.pass, self.is_unsure) = (Some(position), Some(Pass::new(true)), false);
+        Ok(())
+    }
+
+    async fn apply(&mut self, mut update: Update, now: Moment) -> Result<(), Failure> {
+        update.shared = update.shared.and_then(|shared| self.readable(shared));
+        let is_complete = self.pass.as_ref().is_none_or(|pass| !pass.is_first);
+        let agreed_at = (is_complete && !update.has_more).then_some(now);
+        if let Some(pass) = &mut self.pass {
+            pass.settle(&update);
+        }
+        let is_due = now.micros() - self.written_at >= WRITTEN_EVERY;
+        if !update.is_empty() || is_due {
+            self.file.apply(&update, agreed_at).await.map_err(Failure::File)?;
+            self.written_at = now.micros();
+        }
+        if !update.users.is_empty() || !update.gone.is_empty() {
+            self.count().await?;
+        }
+        self.position = Position::from_text(&update.position);
+        if update.shared.is_some() {
+            self.copy.shared_part_changed();
+        }
+        if let Some(at) = agreed_at {
+            self.copy.agreed(at);
+        }
+        Ok(())
+    }
+
+    /// The shared part, unless this version can't read it: then the one before it stays in the copy.
+    fn readable(&mut self, shared: Vec<u8>) -> Option<Vec<u8>> {
+        let is_readable = SharedPart::from_json(&shared).is_some();
+        if !is_readable && !self.is_shared_part_unreadable {
+            tracing::error!(
+                "hosts and settings of subscriptions were written by a newer version, which this one can't read; those from before \
+                 stay in the local copy: update this program"
+            );
+        }
+        self.is_shared_part_unreadable = !is_readable;
+        is_readable.then_some(shared)
+    }
+
+    async fn continue_pass(&mut self) -> Result<Next, Failure> {
+        let Some(pass) = &mut self.pass else { return Ok(Next::AfterAWakeUp) };
+        let limit = if pass.is_first { FIRST_PAGE } else { PAGE };
+        let page = self.source.page(pass.after, limit).await.map_err(Failure::Source)?;
+        let difference = self.file.put_page(pass.after, &page).await.map_err(Failure::File)?;
+        if !pass.is_first {
+            pass.suspects = difference.logged;
+            pass.next_page = Instant::now() + EVERY;
+        }
+        if let Some(last) = difference.last {
+            pass.after = last;
+        } else {
+            self.end_pass().await?;
+        }
+        if difference.changed > 0 {
+            self.count().await?;
+        }
+        let is_hurried = self.pass.as_ref().is_some_and(|pass| pass.is_first);
+        Ok(if is_hurried { Next::AtOnce } else { Next::AfterAWakeUp })
+    }
+
+    async fn end_pass(&mut self) -> Result<(), Failure> {
+        let Some(pass) = self.pass.take() else { return Ok(()) };
+        self.next_pass = pass.began + self.source.pass_every();
+        if pass.is_first {
+            // The next update says since when it agrees.
+            self.file.complete().await.map_err(Failure::File)?;
+        }
+        let users = self.count().await?;
+        if pass.is_first {
+            let seconds = pass.began.elapsed().as_secs();
+            tracing::info!(users, seconds, "the local copy of subscriptions is complete");
+        }
+        Ok(())
+    }
+
+    /// Reads and reports the number of users.
+    async fn count(&self) -> Result<i64, Failure> {
+        let users = self.file.state().await.map_err(Failure::File)?.users;
+        self.copy.counted(users);
+        Ok(users)
+    }
+
+    /// The file is of no use any more: the next opening makes a new one.
+    fn discard(self) {
+        if let Err(error) = CopyFile::remove(self.file.path()) {
+            tracing::warn!(error = with_sources(&error), "could not remove the local copy of subscriptions");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The local copy of what subscriptions need: it goes on when the database is away.
+
+mod fetches;
+pub mod follower;
+mod pass;
+mod prepared;
+pub mod serving;
+pub mod source;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fetch_log::{self, FetchLog};
+use crate::clock::Clock;
+use crate::cluster::self_report::SelfReport;
+use crate::domain::copy::CopyReport;
+use crate::domain::moment::{Moment, SECOND};
+use crate::foundation::lock;
+use crate::store::copy::file::{CopyFile, CopyState};
+use crate::store::{Db, StoreError};
+use prepared::PreparedSources;
+
+/// Pause between two requests that ask a source which failed.
+const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
+/// Age up to which a copy may stand in for a source that is only slow (microseconds).
+const CURRENT: i64 = 5 * SECOND;
+/// The file in its folder, and that of its lock.
+const FILE: &str = "subscriptions.copy";
+const LOCK: &str = "subscriptions.copy.lock";
+
+/// The copy of this host, as all parts of a process see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalCopy(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    clock: Clock,
+    /// Age up to which subscriptions are served from it (microseconds).
+    max_age: i64,
+    view: Mutex<View>,
+    /// Sources of renderings that were prepared from it.
+    prepared: tokio::sync::Mutex<Option<PreparedSources>>,
+}
+
+/// This process's knowledge of the copy and its source.
+#[derive(Clone, Debug, Default)]
+struct View {
+    file: Option<CopyFile>,
+    state: CopyState,
+    /// Counts the changes of the shared part that this process has seen.
+    shared_changes: u64,
+    /// When the next request may ask the source, which failed; `None`: it answers.
+    next_attempt: Option<Instant>,
+    /// True if there may be fetches in the file.
+    has_fetches: bool,
+}
+
+impl LocalCopy {
+    /// The copy in this folder. Nothing is opened until somebody follows.
+    pub fn new(folder: &Path, clock: Clock, max_age: i64) -> Self {
+        let view = Mutex::new(View { has_fetches: true, ..View::default() });
+        let prepared = tokio::sync::Mutex::default();
+        Self(Arc::new(Shared { folder: folder.to_owned(), clock, max_age, view, prepared }))
+    }
+
+    /// Returns its state; `None` while it can't be opened.
+    pub fn report(&self) -> Option<CopyReport> {
+        let (is_open, state) = {
+            let view = self.view();
+            (view.file.is_some(), view.state.clone())
+        };
+        let age = state.agreed_at.map(|at| self.age_of(at) / SECOND);
+        is_open.then_some(CopyReport { age, users: state.users })
+    }
+
+    /// True if it agreed with the source a moment ago, and after this process last changed something.
+    pub fn is_current(&self, last_change: Option<Instant>) -> bool {
+        let Some(agreed_at) = self.view().state.agreed_at else { return false };
+        let age = self.age_of(agreed_at);
+        let is_older = |at: Instant| at.elapsed().as_micros() > u128::from(age.unsigned_abs());
+        age <= CURRENT && last_change.is_none_or(is_older)
+    }
+
+    /// True if a request should ask the source before the copy: it did not fail lately, or this request is the one that tries it again.
+    pub fn may_ask_source(&self) -> bool {
+        let mut view = self.view();
+        match view.next_attempt {
+            None => true,
+            Some(at) if at <= Instant::now() => {
+                view.next_attempt = Some(Instant::now() + ATTEMPT_EVERY);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Records that the source did not answer a request.
+    pub fn source_failed(&self) {
+        let was_away = self.view().next_attempt.replace(Instant::now() + ATTEMPT_EVERY).is_some();
+        if !was_away {
+            let age = self.report().and_then(|report| report.age);
+            tracing::warn!(age, "the database is away; subscriptions are served from the local copy");
+        }
+    }
+
+    /// Records that the source answered a request.
+    pub fn source_answered(&self) {
+        if self.view().next_attempt.take().is_some() {
+            tracing::info!("the database is back; subscriptions are served from it again");
+        }
+    }
+
+    /// The file was opened to follow with it.
+    fn opened(&self, file: &CopyFile, state: CopyState) {
+        let mut view = self.view();
+        view.file = Some(file.clone());
+        view.state = state;
+        view.has_fetches = true;
+        view.shared_changes += 1;
+    }
+
+    fn shared_part_changed(&self) {
+        self.view().shared_changes += 1;
+    }
+
+    fn agreed(&self, at: Moment) {
+        self.view().state.agreed_at = Some(at);
+    }
+
+    fn counted(&self, users: i64) {
+        self.view().state.users = users;
+    }
+
+    /// Reads what the following process wrote.
+    async fn watch(&self) -> Result<(), StoreError> {
+        let file = match self.file() {
+            Some(file) => file,
+            None => match CopyFile::open(&self.file_path()).await? {
+                Some(file) => file,
+                None => return Ok(()),
+            },
+        };
+        let state = file.state().await?;
+        self.opened(&file, state);
+        Ok(())
+    }
+
+    /// Writes fetches: into the file while the database is away, and from the file once it is back.
+    pub async fn write_fetches(&self, fetches: &FetchLog, db: &Db) -> Result<(), StoreError> {
+        let Some(file) = self.file() else { return fetches.flush(db, &self.0.clock).await.map(drop) };
+        let error = match fetches.flush(db, &self.0.clock).await {
+            Ok(_) => match self.write_waiting(&file, db).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if error.condition().is_none() {
+            return Err(error);
+        }
+        self.view().has_fetches = true;
+        fetches.flush_into(&file, &self.0.clock).await.map(drop)
+    }
+
+    /// Moves the fetches that wait in the file to the database.
+    async fn write_waiting(&self, file: &CopyFile, db: &Db) -> Result<(), StoreError> {
+        // Cleared before the file is read.
+        if !std::mem::take(&mut self.view().has_fetches) {
+            return Ok(());
+        }
+        match fetch_log::write_waiting(file, db).await {
+            Ok(0) => Ok(()),
+            Ok(users) => {
+                tracing::info!(users, "saved the subscription fetches from the time without the database");
+                Ok(())
+            }
+            Err(error) => {
+                self.view().has_fetches = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the file: it can't be used, or is opened otherwise.
+    async fn close(&self) {
+        let file = self.view().file.take();
+        if let Some(file) = file {
+            file.close().await;
+        }
+    }
+
+    /// Publishes its state: as metrics, and to the other members.
+    fn publish(&self, own: &SelfReport) {
+        let report = self.report();
+        own.copy_seen(report);
+        let Some(CopyReport { age, users }) = report else { return };
+        metrics::gauge!("subscription_copy_users").set(users as f64);
+        if let Some(age) = age {
+            metrics::gauge!("subscription_copy_age_seconds").set(age as f64);
+        }
+    }
+
+    /// Age of a moment by this host's clock (microseconds); 0 if the clock was set back.
+    fn age_of(&self, at: Moment) -> i64 {
+        self.0.clock.now().micros().saturating_sub(at.micros()).max(0)
+    }
+
+    fn file_path(&self) -> PathBuf {
+        self.0.folder.join(FILE)
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.0.folder.join(LOCK)
+    }
+
+    fn file(&self) -> Option<CopyFile> {
+        self.view().file.clone()
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        lock(&self.0.view)
+    }
+}

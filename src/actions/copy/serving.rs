@@ -1,0 +1,75 @@
+//! Users and sources of renderings from the copy.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+use super::LocalCopy;
+use super::prepared::PreparedSources;
+use crate::actions::subscriptions::Sources;
+use crate::domain::moment::SECOND;
+use crate::domain::user::User;
+use crate::store::StoreError;
+use crate::store::copy::file::CopyFile;
+use crate::subscription::shared_part::SharedPart;
+
+/// A user of the copy with everything that a rendering needs.
+#[derive(Clone, Debug)]
+pub struct CopiedSubscriber {
+    /// The user; `None`: there is no user of this name.
+    pub user: Option<Arc<User>>,
+    /// The sources that subscriptions are rendered from.
+    pub sources: Arc<Sources>,
+    /// Seconds since the copy last agreed with the database.
+    pub age: i64,
+}
+
+impl LocalCopy {
+    /// True if the copy may serve subscriptions: it is complete and not too old.
+    pub fn can_serve(&self) -> bool {
+        let (is_open, agreed_at) = {
+            let view = self.view();
+            (view.file.is_some(), view.state.agreed_at)
+        };
+        is_open && agreed_at.is_some_and(|at| self.age_of(at) <= self.0.max_age)
+    }
+
+    /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't
+    /// serve.
+    pub async fn subscriber(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
+        let (file, agreed_at) = {
+            let view = self.view();
+            (view.file.clone(), view.state.agreed_at)
+        };
+        let (Some(file), Some(agreed_at), true) = (file, agreed_at, self.can_serve()) else { return Ok(None) };
+        let Some(prepared) = self.prepared(&file).await? else { return Ok(None) };
+        let mut found = file.users(username).await?;
+        let is_of_key = |user: &crate::domain::copy::CopiedUser| bool::from(user.key.as_bytes().ct_eq(key.as_bytes()));
+        let index = found.iter().position(is_of_key).unwrap_or(0);
+        let user = (!found.is_empty()).then(|| found.swap_remove(index));
+        let owner = |id| prepared.owners.iter().find(|owner| owner.id == id).cloned();
+        let age = self.age_of(agreed_at) / SECOND;
+        Ok(Some(CopiedSubscriber { user: user.map(|user| Arc::new(user.user(owner))), sources: prepared.sources, age }))
+    }
+
+    /// Returns the sources of the shared part; `None` if the file has none that this version reads.
+    async fn prepared(&self, file: &CopyFile) -> Result<Option<PreparedSources>, StoreError> {
+        // Before the file is read.
+        let change = self.view().shared_changes;
+        let mut prepared = self.0.prepared.lock().await;
+        if let Some(prepared) = &*prepared
+            && prepared.change == change
+        {
+            return Ok(Some(prepared.clone()));
+        }
+        let Some(shared) = file.shared_part().await?.as_deref().and_then(SharedPart::from_json) else {
+            return Ok(None);
+        };
+        let owners = shared.owners.clone().into();
+        let stale = prepared.take().map(|prepared| prepared.sources);
+        let sources = Arc::new(Sources::of(shared, stale).await);
+        let new = PreparedSources { change, sources, owners };
+        *prepared = Some(new.clone());
+        Ok(Some(new))
+    }
+}

@@ -1,0 +1,49 @@
+//! What edges send: reports about themselves, and the fetches that they served, each batch once.
+
+use std::cmp::Reverse;
+
+use uuid::Uuid;
+
+use super::Panel;
+use crate::domain::change::Unchanged;
+use crate::domain::edge::{Batch, Edge, EdgeFetch};
+use crate::domain::ids::UserId;
+use crate::domain::moment::Moment;
+use crate::store::users::subscription_fetches::{self, Fetch};
+use crate::store::{StoreError, edges};
+
+/// Stores a report, and the fetches of a batch unless the batch was stored before.
+pub async fn report(panel: &Panel, edge: &Edge, batch: Option<&Batch>) -> Result<(), StoreError> {
+    let now = panel.clock.now();
+    let fetches = batch.map(|batch| settled(batch, now)).unwrap_or_default();
+    panel
+        .transaction("report of an edge", async |tx| -> Result<_, StoreError> {
+            if let Some(batch) = batch
+                && edges::begin_batch(tx, batch.id, now).await?
+            {
+                subscription_fetches::upsert(tx, &fetches).await?;
+            }
+            edges::report(tx, edge, now).await?;
+            Ok(((), Unchanged))
+        })
+        .await
+}
+
+/// Removes an edge that stops from the list.
+pub async fn leave(panel: &Panel, id: Uuid) -> Result<(), StoreError> {
+    panel
+        .transaction("an edge stops", async |tx| -> Result<_, StoreError> {
+            edges::leave(tx, id).await?;
+            Ok(((), Unchanged))
+        })
+        .await
+}
+
+/// The fetches of a batch by user, as they are stored.
+fn settled(batch: &Batch, now: Moment) -> Vec<(UserId, Fetch)> {
+    let mut fetches: Vec<EdgeFetch> = batch.fetches.iter().map(|fetch| fetch.clone().settled(now)).collect();
+    // The last one of each user.
+    fetches.sort_by_key(|fetch| (fetch.user, Reverse(fetch.at)));
+    fetches.dedup_by_key(|fetch| fetch.user);
+    fetches.into_iter().map(|it| (it.user, Fetch { at: it.at, user_agent: it.user_agent })).collect()
+}

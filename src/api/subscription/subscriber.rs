@@ -1,0 +1,106 @@
+//! The user of a link with what the subscription is rendered from: from the database, or from the local copy while the database
+//! is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::Response;
+use poem::http::{HeaderName, HeaderValue};
+use tokio::time::timeout;
+
+use crate::actions::copy::LocalCopy;
+use crate::actions::subscriptions::Sources;
+use crate::api::http::error::ApiError;
+use crate::api::state::State;
+use crate::domain::user::User;
+use crate::foundation::with_sources;
+use crate::store::{Condition, StoreError};
+
+/// Longest wait for the database while the copy could answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait otherwise: longer than the database's own limits.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Header of what came from the copy: seconds since it last agreed with the database.
+const COPY_AGE: HeaderName = HeaderName::from_static("x-subscription-copy-age");
+
+/// The user of a right link.
+pub(in crate::api) struct Subscriber {
+    /// The user.
+    pub user: Arc<User>,
+    /// The sources that the subscription is rendered from.
+    pub sources: Arc<Sources>,
+    pub(super) copy_age: Option<i64>,
+}
+
+/// The user of a name, if there is one.
+pub(super) struct Found {
+    pub(super) user: Option<Arc<User>>,
+    pub(super) sources: Arc<Sources>,
+    /// Seconds since the copy that it comes from agreed with the database; `None`: it comes from the database.
+    pub(super) copy_age: Option<i64>,
+}
+
+impl Subscriber {
+    /// Marks a response that comes from the copy.
+    pub(super) fn mark(&self, mut response: Response) -> Response {
+        if let Some(age) = self.copy_age {
+            metrics::counter!("subscription_copy_responses_total").increment(1);
+            response.headers_mut().insert(COPY_AGE, HeaderValue::from(age));
+        }
+        response
+    }
+}
+
+impl State {
+    /// Returns the user of this name. The key only decides between two users of one name in the copy.
+    pub(super) async fn find_subscriber(&self, username: &str, key: &str) -> Result<Found, ApiError> {
+        if self.options.copy_only {
+            let found = match &self.options.copy {
+                Some(copy) => from_copy(copy, username, key).await,
+                None => None,
+            };
+            return found.ok_or_else(|| ApiError::unavailable("The copy of this edge is not complete, try again"));
+        }
+        let Some(copy) = self.options.copy.as_ref().filter(|copy| copy.can_serve()) else {
+            return Ok(self.find_in_database(username).await?);
+        };
+        // A database that is only slow may know of changes that the copy lacks.
+        let may_replace = !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown());
+        if may_replace
+            && !copy.may_ask_source()
+            && let Some(found) = from_copy(copy, username, key).await
+        {
+            return Ok(found);
+        }
+        let limit = if may_replace { PATIENCE } else { LIMIT };
+        let error = match timeout(limit, self.find_in_database(username)).await {
+            Ok(Ok(found)) => {
+                copy.source_answered();
+                return Ok(found);
+            }
+            Ok(Err(error)) if error.condition().is_none() => return Err(error.into()),
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::timed_out("the user of a link"),
+        };
+        if !may_replace && error.condition() == Some(Condition::TimedOut) {
+            return Err(error.into());
+        }
+        copy.source_failed();
+        from_copy(copy, username, key).await.ok_or_else(|| error.into())
+    }
+
+    async fn find_in_database(&self, username: &str) -> Result<Found, StoreError> {
+        let user = self.caches.users.recent_user(username).await?;
+        Ok(Found { user, sources: self.caches.sources().await?, copy_age: None })
+    }
+}
+
+async fn from_copy(copy: &LocalCopy, username: &str, key: &str) -> Option<Found> {
+    match copy.subscriber(username, key).await {
+        Ok(found) => found.map(|found| Found { user: found.user, sources: found.sources, copy_age: Some(found.age) }),
+        Err(error) => {
+            tracing::error!(error = with_sources(&error), "could not read the local copy of subscriptions");
+            None
+        }
+    }
+}

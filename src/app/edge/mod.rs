@@ -1,0 +1,152 @@
+//! `sarban edge`: a process without a database. It serves subscriptions from a copy that follows panels over HTTPS, and sends the
+//! panels the fetches that it served.
+
+mod reports;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::connections::{Connections, Limits};
+use super::phases::Listening;
+use super::server::{self, Timeouts};
+use super::shutdown::Shutdown;
+use super::wiring::{Machine, Wiring};
+use super::{database, descriptors, health, telemetry};
+use crate::actions::copy::source::Source;
+use crate::actions::copy::{LocalCopy, follower};
+use crate::actions::fetch_log::FetchLog;
+use crate::api;
+use crate::cluster::identity::Identity;
+use crate::cluster::panel_link::{PanelLink, RenderSettings};
+use crate::cluster::self_report::SelfReport;
+use crate::cluster::view::ClusterView;
+use crate::config::database_url::DatabaseUrl;
+use crate::config::edge::Followed;
+use crate::config::{Settings, file_modes};
+use crate::foundation::{private_file, with_sources};
+use crate::store::{Db, OpenOptions};
+use reports::Reporter;
+
+/// The file in `DATA_DIR` with the edge's own id.
+const ID_FILE: &str = "edge.id";
+/// An empty SQLite file in `DATA_DIR`, in place of a panel's database. Nothing is written to it.
+const NO_DATABASE: &str = "edge.none";
+/// Longest time for the last report.
+const LAST_REPORT: Duration = Duration::from_secs(3);
+
+/// Serves until a signal.
+pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Result<()> {
+    let metrics = telemetry::start_metrics()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), panels = followed.panels.join(" "), "the edge starts");
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    descriptors::raise_limit();
+    let folder = &settings.instance.data_dir;
+    let id = own_id(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
+    let (wiring, copy) = Wiring::of_edge(&settings, no_database(&settings).await?, Machine::real()?)?;
+    let link = Arc::new(PanelLink::new(followed, own_settings(&wiring))?);
+    let acceptor = Listening::bind(&settings, false).await?.acceptor;
+    for file in file_modes::find(&settings) {
+        tracing::warn!("{file}");
+    }
+
+    let shutdown = Shutdown::on_signals(CancellationToken::new()).context("could not install the signal handlers")?;
+    let requested = &shutdown.requested;
+    let clock = wiring.panel.clock.clone();
+    let (health, watchers) = health::of_edge(copy.clone(), link.clone(), clock.clone(), requested.clone());
+    let identity = Identity::new(settings.instance.name.clone());
+    let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
+    let state = wiring.api(view, health, metrics);
+    let (stopping, stop) = (state.stopping.clone(), requested.clone());
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        stopping.cancel();
+    });
+
+    let fetches = state.caches.fetches.clone();
+    let wakeups = state.panel.changes.wakeup().subscribe();
+    let following = follower::follow(copy.clone(), Source::Panels(link.clone()), wakeups, SelfReport::default());
+    tokio::spawn(requested.clone().run_until_cancelled_owned(following));
+    tokio::spawn(requested.clone().run_until_cancelled_owned(store_fetches(copy.clone(), fetches.clone())));
+    let reporter = Reporter::new(id, &settings.instance.name, clock.now(), copy.clone(), link);
+    tokio::spawn(requested.clone().run_until_cancelled_owned(reporter.clone().report_for_ever()));
+
+    let grace = settings.instance.shutdown_grace;
+    let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
+    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace);
+    let serving = server::serve(acceptor, connections, api::edge_routes(state), Timeouts::default(), accepting_ends);
+    tokio::spawn(serving).await.context("the HTTP server ended")?;
+    store_now(&copy, &fetches).await;
+    if timeout(LAST_REPORT, reporter.leave()).await.is_err() {
+        tracing::info!("no panel took the last report; what it has is sent after the next start");
+    }
+    Ok(())
+}
+
+/// The settings that the panels must have, too.
+fn own_settings(wiring: &Wiring) -> RenderSettings {
+    let context = wiring.render_context();
+    RenderSettings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        auth_generation_algorithm: context.derivation.word().to_owned(),
+        subscription_url_prefix: wiring.url_prefix().to_owned(),
+        templates: context.templates_digest(),
+    }
+}
+
+async fn no_database(settings: &Settings) -> anyhow::Result<Db> {
+    let path = settings.instance.data_dir.join(NO_DATABASE);
+    let url = DatabaseUrl::Sqlite { path: path.clone() };
+    let options = OpenOptions { url, connections: 1, ..database::options(settings) };
+    Db::open(&options).await.with_context(|| format!("could not open {}; check DATA_DIR", path.display()))
+}
+
+/// Returns the edge's id, the same at every start with this folder.
+fn own_id(folder: &Path) -> std::io::Result<Uuid> {
+    let path = folder.join(ID_FILE);
+    if let Some(id) = fs::read_to_string(&path).ok().and_then(|text| Uuid::try_parse(text.trim()).ok()) {
+        return Ok(id);
+    }
+    let id = Uuid::new_v4();
+    let mut file = private_file().write(true).create(true).truncate(true).open(&path)?;
+    writeln!(file, "{id}")?;
+    Ok(id)
+}
+
+/// Moves fetches from memory to the copy's file about once a second.
+async fn store_fetches(copy: LocalCopy, fetches: FetchLog) {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        store_now(&copy, &fetches).await;
+    }
+}
+
+async fn store_now(copy: &LocalCopy, fetches: &FetchLog) {
+    if let Err(error) = copy.store_fetches(fetches).await {
+        // Nothing is lost: the next call writes these fetches too.
+        tracing::warn!(error = with_sources(&error), "could not save the log of subscription fetches");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edge_has_the_same_id_after_a_restart_and_a_new_one_for_a_damaged_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = own_id(folder.path()).expect("an id");
+        assert_eq!(own_id(folder.path()).expect("the id"), id);
+        fs::write(folder.path().join(ID_FILE), "x").expect("written");
+        assert_ne!(own_id(folder.path()).expect("another id"), id);
+    }
+}

@@ -1,0 +1,110 @@
+//! The files of the spool in a back-up: replies of nodes that are not in the database yet.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Take, Write};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::BackupError;
+use crate::foundation::{create_private_folder, private_file};
+use crate::nodes::spool;
+
+/// The spool, from which nothing is removed until this is dropped.
+pub(super) struct HeldSpool {
+    data_dir: PathBuf,
+    _hold: spool::Hold,
+}
+
+impl HeldSpool {
+    /// Holds removals off.
+    pub(super) fn of(data_dir: PathBuf) -> Result<Self, BackupError> {
+        let folder = data_dir.join(spool::FOLDER);
+        let held = spool::hold(&folder).map_err(BackupError::io(format!("could not lock {}", folder.display())))?;
+        Ok(Self { data_dir, _hold: held })
+    }
+
+    /// Opens the files as they are now. Their processes may go on writing: the panel that replays a copy leaves out a record
+    /// that is cut.
+    pub(super) fn files(&self) -> Result<Vec<Take<File>>, BackupError> {
+        let paths = spool::unfinished(&self.data_dir);
+        let mut files = Vec::new();
+        for path in paths.map_err(BackupError::io("could not read the spool in DATA_DIR"))? {
+            match File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
+                Ok((length, file)) => files.push(file.take(length)),
+                // Its process had written nothing yet, or gave up its start.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(BackupError::io(format!("could not read {}", path.display()))(error)),
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// Spool files that are being restored. Dropped before [`RestoredSpool::keep`], they are removed.
+pub(super) struct RestoredSpool {
+    folder: PathBuf,
+    files: Vec<RestoredFile>,
+    keep: bool,
+}
+
+struct RestoredFile {
+    path: PathBuf,
+    file: File,
+    digest: Xxh3,
+}
+
+impl RestoredSpool {
+    pub(super) fn new(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join(spool::FOLDER), files: Vec::new(), keep: false }
+    }
+
+    pub(super) fn begin_file(&mut self) -> Result<(), BackupError> {
+        let failed = || BackupError::io(format!("could not write a spool file into {}", self.folder.display()));
+        create_private_folder(&self.folder).map_err(failed())?;
+        let path = self.folder.join(format!("{}.restored", Uuid::new_v4()));
+        let file = private_file().write(true).create_new(true).open(&path).map_err(failed())?;
+        self.files.push(RestoredFile { path, file, digest: Xxh3::new() });
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
+        let Some(last) = self.files.last_mut() else {
+            return Err(BackupError::damaged("the spool", "bytes without a file"));
+        };
+        last.digest.update(bytes);
+        last.file.write_all(bytes).map_err(BackupError::io(format!("could not write {}", last.path.display())))
+    }
+
+    /// Gives the files the names under which a panel finds and replays them. A name follows from the content, so that a
+    /// restore that is repeated leaves no file twice.
+    pub(super) fn publish(&mut self) -> Result<(), BackupError> {
+        for file in &mut self.files {
+            let path = self.folder.join(format!("{}.log", Uuid::from_u128(file.digest.digest128())));
+            let moved = file.file.sync_all().and_then(|()| fs::rename(&file.path, &path));
+            moved.map_err(BackupError::io(format!("could not write {}", path.display())))?;
+            file.path = path;
+        }
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(BackupError::io(format!("could not write {}", self.folder.display())))
+    }
+
+    /// Keeps the files, because the database that they belong to is there.
+    pub(super) fn keep(mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for RestoredSpool {
+    fn drop(&mut self) {
+        if !self.keep {
+            for file in &self.files {
+                drop(fs::remove_file(&file.path));
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `sarban restore`: a back-up into an empty database of either engine.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::usage_error::UsageError;
+use super::{database, output};
+use crate::backup::{BackupError, Head, Identities, Manifest, Place, Scratch, Target, restore};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::domain::audit::{Actor, Entry, Origin};
+use crate::store::audit::entries;
+use crate::store::{Db, StoreError};
+
+/// Arguments of `sarban restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// File or object to read; or a folder or s3://bucket/prefix/, whose newest back-up is read
+    #[arg(long, value_name = "FILE|FOLDER|S3")]
+    from: String,
+    /// File with the keys that open an encrypted back-up, as `age-keygen` writes it
+    #[arg(long, value_name = "FILE")]
+    age_identity: Option<PathBuf>,
+    /// Restore into a temporary SQLite database and compare it, and leave the panel's database alone
+    #[arg(long)]
+    verify: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    verified_only: bool,
+    #[serde(flatten)]
+    manifest: Manifest,
+}
+
+pub(super) async fn run(args: RestoreArgs, settings: &Settings) -> anyhow::Result<()> {
+    let keys = args.age_identity.as_deref().map(Identities::read).transpose()?.unwrap_or_default();
+    let (file, from) = Place::parse(&args.from, &settings.s3)?.open().await?;
+    let restored = if args.verify {
+        let scratch = Scratch::create().await?;
+        let restored = restore(scratch.target(), from, keys).await;
+        scratch.remove().await;
+        restored
+    } else {
+        let db = database::open(settings.database.url.clone(), settings).await?;
+        let direct = database::open(settings.database.direct_url().clone(), settings).await?;
+        let target = Target { db, direct, data_dir: settings.instance.data_dir.clone() };
+        let restored = restore(&target, from, keys).await;
+        let entered = match &restored {
+            Ok(restored) => enter(&target.db, &file, &restored.manifest).await,
+            Err(_) => Ok(()),
+        };
+        target.direct.close().await;
+        target.db.close().await;
+        entered.context("the back-up is restored, but that could not be entered in the audit log")?;
+        restored
+    };
+    let manifest = restored.map_err(|error| of_use(error, &file))?.manifest;
+    let report = Report { file, verified_only: args.verify, manifest };
+    if args.json { output::json(&report) } else { Ok(print(&report)?) }
+}
+
+/// Enters the restore in the audit log, once the table has its newest columns.
+async fn enter(db: &Db, file: &str, manifest: &Manifest) -> Result<(), StoreError> {
+    let Head { created_at, program, engine, schema_version, .. } = &manifest.head;
+    let entry = Entry::of_one("database.restore").with(json!({
+        "file": file,
+        "created_at": created_at,
+        "program": program,
+        "engine": engine,
+        "schema_version": schema_version,
+    }));
+    let now = Clock::real().now();
+    let origin = Origin::of(Actor::Command);
+    db.transaction("enter restore", async |tx| entries::insert(tx, &origin, &entry, now).await).await
+}
+
+/// A file or a key that is another one than the command was meant for is an error of its use.
+fn of_use(error: BackupError, file: &str) -> anyhow::Error {
+    match error {
+        BackupError::Unknown | BackupError::Key(_) | BackupError::Newer(_) => {
+            UsageError(format!("{file}: {error}")).into()
+        }
+        error => anyhow::Error::new(error),
+    }
+}
+
+fn print(report: &Report) -> std::io::Result<()> {
+    let Manifest { head, tables, .. } = &report.manifest;
+    let rows: u64 = tables.iter().map(|table| table.rows).sum();
+    let done = if report.verified_only { "verified" } else { "restored" };
+    output::line(format_args!(
+        "{done} {}: made at {} by {} from {}, {} tables, {rows} rows, {} users; counts, sums and digests match",
+        report.file,
+        head.created_at,
+        head.program,
+        head.engine,
+        tables.len(),
+        report.manifest.rows("users"),
+    ))?;
+    if !report.verified_only && !head.with_secrets {
+        output::note(
+            "the back-up has no secrets: admins sign in again, and nodes need the panel's new certificate, unless they \
+             trust it on first use",
+        )?;
+    }
+    Ok(())
+}

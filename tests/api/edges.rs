@@ -1,0 +1,145 @@
+//! What edges report: themselves, in the view of the cluster, and the fetches that they served, each batch once.
+
+use prost::Message;
+use reqwest::Method;
+use sarban::domain::copy::{CopiedUser, Update, UserPage};
+use sarban::domain::edge::AWAY;
+use sarban::domain::moment::SECOND;
+use sarban::store::Db;
+use serde_json::{Value, json};
+
+use crate::api::panel::{Answer, TestPanel, send};
+use crate::support::database::{number, on_both_engines};
+
+on_both_engines! {
+    edge_is_in_the_view_of_the_cluster_until_it_leaves,
+    batch_that_is_sent_twice_counts_once,
+    wrong_reports_name_the_field,
+    edge_reads_users_and_changes_without_notes,
+}
+
+const ID: &str = "6b1c1f0e-4d0f-4c6e-9a55-0c0f5f1d2a01";
+
+fn report() -> Value {
+    json!({"id": ID, "host": "edge-1", "version": "1.2.3", "started_at": 1, "users": 5, "is_complete": true,
+           "waiting_fetches": 2})
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut report = report();
+    report[field] = value;
+    report
+}
+
+async fn edge_is_in_the_view_of_the_cluster_until_it_leaves(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let edges = async || panel.get("root", "/api/cluster").await.ok()["edges"].clone();
+    assert_eq!(edges().await, json!([]));
+    panel.post("root", "/api/edge/report", report()).await.ok();
+    let seen = panel.panel.clock.now().utc_iso();
+    let edge = json!({"id": ID, "host": "edge-1", "version": "1.2.3", "started_at": "1970-01-01T00:00:00.000001Z",
+        "last_seen": seen, "is_connected": true, "is_complete": true, "users": 5, "waiting_fetches": 2});
+    assert_eq!(edges().await, json!([edge]));
+    panel.panel.clock.advance(AWAY + 1);
+    assert_eq!(edges().await[0]["is_connected"], false);
+    panel.post("root", "/api/edge/report", with("users", json!(6))).await.ok();
+    let again = edges().await;
+    assert_eq!((again.as_array().map(Vec::len), &again[0]["users"]), (Some(1), &json!(6)));
+    assert_eq!(again[0]["is_connected"], true);
+    panel.post("root", "/api/edge/report", with("is_leaving", json!(true))).await.ok();
+    assert_eq!(edges().await, json!([]));
+}
+
+async fn batch_that_is_sent_twice_counts_once(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let ann = json!({"username": "ann", "expire_strategy": "never"});
+    let ann = panel.post("root", "/api/users", ann).await.ok()["id"].clone();
+    let batch = |id: &str, agent: &str| {
+        let fetch = json!({"user_id": ann, "at": 1_000_000, "user_agent": agent});
+        with("batch", json!({"id": id, "fetches": [{"user_id": 999, "at": 5}, fetch]}))
+    };
+    let agent = async || {
+        // Users are cached for a second.
+        panel.panel.clock.advance(2 * SECOND);
+        panel.get("root", "/api/users/ann").await.ok()["sub_last_user_agent"].clone()
+    };
+    let (one, two) = ("6b1c1f0e-4d0f-4c6e-9a55-0c0f5f1d2a02", "6b1c1f0e-4d0f-4c6e-9a55-0c0f5f1d2a03");
+    panel.post("root", "/api/edge/report", batch(one, "clash")).await.ok();
+    assert_eq!(agent().await, "clash", "users who do not exist are left out");
+    // The answer was lost, and the edge sends it again.
+    panel.post("root", "/api/edge/report", batch(one, "changed")).await.ok();
+    assert_eq!(agent().await, "clash");
+    panel.post("root", "/api/edge/report", batch(two, "sing-box")).await.ok();
+    assert_eq!(agent().await, "sing-box");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM edge_batch").await, 2);
+}
+
+async fn wrong_reports_name_the_field(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let ask = async |body: Value| -> Answer { panel.post("root", "/api/edge/report", body).await };
+    for (body, field) in [
+        (with("id", json!("x")), "id"),
+        (with("host", json!("")), "host"),
+        (with("version", json!("1\u{202e}")), "version"),
+        (with("batch", json!({"id": "x", "fetches": []})), "batch.id"),
+        (with("batch", json!({"id": ID, "fetches": vec![json!({"user_id": 1, "at": 1}); 1_001]})), "batch.fetches"),
+        (with("users", json!(-1)), "users"),
+    ] {
+        ask(body).await.wrong_fields(&[field]);
+    }
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM edge").await, 0);
+    // A token without the scope.
+    let body = json!({"name": "reader", "scopes": ["edge:read"]});
+    let token = panel.post("root", "/api/tokens", body).await.ok()["secret"].clone();
+    let request = panel.request(Method::POST, "/api/edge/report").bearer_auth(token.as_str().expect("a token"));
+    let refused = send(request.json(&report())).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["detail"]),
+        (403, &json!("The API token lacks the scope edge:write"))
+    );
+}
+
+async fn edge_reads_users_and_changes_without_notes(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let ann = json!({"username": "ann", "expire_strategy": "never", "note": "for admins"});
+    let id = panel.post("root", "/api/users", ann).await.ok()["id"].as_i64().expect("an id");
+    let start = panel.get("root", "/api/edge/start").await.ok();
+    let position = start["position"].as_str().expect("a position").to_owned();
+    assert_eq!(
+        (&start["auth_generation_algorithm"], &start["subscription_url_prefix"]),
+        (&json!("xxh128"), &json!(""))
+    );
+    let page = async |after: i64| {
+        let request = panel.request(Method::GET, &format!("/api/edge/users?after={after}&limit=1"));
+        let response = request.bearer_auth(panel.token_of("root")).send().await.expect("an answer");
+        UserPage::decode(response.bytes().await.expect("a body")).expect("a page").users
+    };
+    let note = |user: &CopiedUser| user.clone().user(|_| None).note;
+    let first = page(0).await;
+    assert_eq!((first.len(), first[0].username.as_str(), note(&first[0])), (1, "ann", None));
+    assert!(page(id).await.is_empty(), "there are no further users");
+
+    let changes = async |after: &str| {
+        let request = panel.request(Method::POST, "/api/edge/changes").bearer_auth(panel.token_of("root"));
+        request.json(&json!({"after": after})).send().await.expect("an answer")
+    };
+    let update =
+        async |after: &str| Update::decode(changes(after).await.bytes().await.expect("a body")).expect("an update");
+    let none = update(&position).await;
+    assert!(none.is_empty());
+    panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 5, "note": "still"})).await.ok();
+    let changed = update(&none.position).await;
+    assert_eq!(changed.users.iter().map(|user| (user.id, note(user))).collect::<Vec<_>>(), [(id, None)]);
+    panel.delete("root", "/api/users/ann").await.ok();
+    assert_eq!(update(&changed.position).await.gone, [id]);
+    // A position of another database, or of nothing at all.
+    let other = start["position"].as_str().expect("a position").replacen("database\":\"", "database\":\"0", 1);
+    for lost in [other.as_str(), "x", ""] {
+        assert_eq!(changes(lost).await.status(), 410, "{lost}");
+    }
+    panel.post("root", "/api/edge/changes", json!({})).await.wrong_fields(&["after"]);
+
+    let shared = panel.get("root", "/api/edge/shared").await.ok();
+    assert_eq!(shared["owners"][0]["username"], "root");
+    assert!(!shared.to_string().contains("hashed_password"), "{shared}");
+}

@@ -1,0 +1,88 @@
+//! The task that writes back-ups: complete files only, of the leader only, and not more of them than wanted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sarban::backup::{Identities, Place, Scratch, restore};
+use sarban::config::backup::BackupSettings;
+use sarban::domain::moment::{DAY, Moment, SECOND};
+use sarban::domain::schedule::Task;
+use sarban::scheduler::tasks::TaskError;
+use sarban::store::Db;
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use super::task::Leader;
+use crate::support::database::{number, on_both_engines, texts};
+
+on_both_engines!(
+    each_run_writes_one_and_the_oldest_are_removed,
+    deposed_leader_leaves_no_file,
+    failure_is_notified_once_a_day
+);
+
+const NOW: Moment = Moment::from_micros(1_700_000_000 * SECOND);
+
+fn settings(folder: &Path) -> BackupSettings {
+    BackupSettings {
+        to: Some(folder.display().to_string()),
+        period: Duration::from_secs(86_400),
+        keep: 2,
+        recipients: Vec::new(),
+        with_secrets: true,
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names
+}
+
+async fn each_run_writes_one_and_the_oldest_are_removed(db: Db) {
+    let folder = tempdir().expect("a folder");
+    std::fs::write(folder.path().join("other.txt"), "not a back-up").expect("a file");
+    let mut leader = Leader::with_back_ups(&db, &settings(folder.path())).await;
+    for day in 0..3 {
+        let bytes = leader.run(Task::BackUp, NOW.plus(day * DAY)).await.expect("a back-up");
+        let newest = files(folder.path()).pop().expect("a file");
+        let length = std::fs::metadata(folder.path().join(&newest)).expect("its size").len();
+        assert_eq!(i64::try_from(length), Ok(bytes), "{newest}");
+    }
+    let names = ["other.txt", "sarban-2023-11-15T22-13-20Z.backup", "sarban-2023-11-16T22-13-20Z.backup"];
+    assert_eq!(files(folder.path()), names);
+    let (path, file) = Place::Folder(folder.path().to_owned()).open().await.expect("the newest");
+    assert!(path.ends_with(names[2]));
+    let scratch = Scratch::create().await.expect("a scratch database");
+    let manifest = restore(scratch.target(), file, Identities::default()).await.expect("a good back-up").manifest;
+    scratch.remove().await;
+    assert_eq!(manifest.rows("nodes"), 1);
+}
+
+async fn deposed_leader_leaves_no_file(db: Db) {
+    let folder = tempdir().expect("a folder");
+    let mut old = Leader::with_back_ups(&db, &settings(folder.path())).await;
+    let mut new = Leader::with_back_ups(&db, &settings(folder.path())).await;
+    assert!(old.run(Task::BackUp, NOW).await.is_err());
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+    new.run(Task::BackUp, NOW).await.expect("the leader's");
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+async fn failure_is_notified_once_a_day(db: Db) {
+    let folder = tempdir().expect("a folder");
+    let missing = folder.path().join("missing");
+    let mut leader = Leader::with_back_ups(&db, &settings(&missing)).await;
+    for later in [0, 2 * 3_600 * SECOND, 4 * 3_600 * SECOND, DAY] {
+        let failed = leader.run(Task::BackUp, NOW.day().plus(later)).await;
+        assert!(matches!(failed, Err(TaskError::BackUp(_))), "{failed:?}");
+    }
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM outbox WHERE action = 'back_up_failed' AND user_id = 0").await, 2);
+    let payload = texts(&db, "SELECT payload FROM outbox ORDER BY id").await.remove(0);
+    let payload: Value = serde_json::from_str(&payload).expect("JSON");
+    assert_eq!(payload["place"], json!(missing.display().to_string()));
+    let error = payload["error"].as_str().expect("an error");
+    assert!(error.starts_with("could not create ") && error.contains("No such file"), "{error}");
+}
