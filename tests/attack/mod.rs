@@ -102,9 +102,20 @@ impl Target {
             [("/health/ready", None), ("/api/admins/current", Some(&self.root)), ("/sub/ann/a1b2/links", None)]
         {
             let began = Instant::now();
-            let request = self.panel.request(Method::GET, path);
-            let request = if let Some(token) = token { request.bearer_auth(token) } else { request }.timeout(longest);
-            let answer = timeout(longest, request.send()).await;
+            let send = || {
+                let request = self.panel.request(Method::GET, path).timeout(longest);
+                let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+                request.send()
+            };
+            let answered = async {
+                match send().await {
+                    // The panel closed the idle connection for a newer one while the request was on its way: browsers send it
+                    // again, too.
+                    Err(error) if error.is_request() && !error.is_timeout() && !error.is_connect() => send().await,
+                    answer => answer,
+                }
+            };
+            let answer = timeout(longest, answered).await;
             let answer = answer.unwrap_or_else(|_| panic!("{path} is not answered within {longest:?}"));
             let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?} after {:?}", began.elapsed()));
             assert_eq!(answer.status(), 200, "{path}");
