@@ -78,7 +78,8 @@ clients: ## regenerate the table in docs/clients.md after a change of subscripti
 	@SARBAN_WRITE_CLIENTS=1 tests/support/services.sh run $(CARGO) test --locked --test fast -- table_in_the_documentation
 
 fuzz-api: ## send a fresh panel valid and invalid requests made from openapi.json, and fail on a 5xx or an undocumented answer (SECONDS=300)
-	$(CARGO) build --locked --bin sarban
+	@# With an example, so that dependencies have the features that tests need and are not compiled again.
+	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/fuzz_api.sh $(SARBAN) $(or $(SECONDS),300)
 
 deny: ## check licences, bans and sources of all dependencies (needs cargo-deny)
