@@ -1,6 +1,7 @@
 //! Back-ups: a file with all tables and the spool that either engine can be restored from. docs/backup.md has the format.
 
 mod age_keys;
+mod audit_note;
 mod blocks;
 mod create;
 mod envelope;
@@ -17,6 +18,7 @@ mod scratch;
 mod spool_files;
 
 pub use age_keys::Identities;
+pub use audit_note::AuditNote;
 pub use create::{CreateOptions, Pace, create};
 pub use error::BackupError;
 pub use manifest::{Head, Manifest, TableSummary};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use futures_util::StreamExt;
 
 use super::age_keys::Identities;
+use super::audit_note::AuditNote;
 use super::error::BackupError;
 use super::manifest::{Head, Manifest, Summing, TableSummary};
 use super::reader::{Part, Parts};
@@ -23,6 +24,8 @@ pub struct Target {
     pub direct: Db,
     /// The folder with the spool.
     pub data_dir: PathBuf,
+    /// How the restore is entered in the audit log; `None`: not at all.
+    pub note: Option<AuditNote>,
 }
 
 /// The result of a restore.
@@ -66,7 +69,10 @@ pub async fn restore(
     }
     spool.keep();
     // The newest program may have added columns and tables since the back-up.
-    migrate::migrate(&target.direct).await?;
+    migrate::migrate(&target.direct).await.map_err(BackupError::NotMigrated)?;
+    if let Some(note) = target.note.as_ref().filter(|_| !AuditNote::fits(&manifest.head)) {
+        note.enter_late(&target.db, &manifest.head).await?;
+    }
     Ok(Restored { manifest })
 }
 
@@ -141,6 +147,9 @@ async fn fill(tx: &mut Tx, target: &Target, mut parts: Parts) -> Result<(Manifes
     let last = tables::set_last_ids(tx, &manifest.last_ids).await;
     last.map_err(BackupError::store("could not set the next ids"))?;
     tables::adjust(tx).await.map_err(BackupError::store("could not adjust the lease and the nodes"))?;
+    if let Some(note) = target.note.as_ref().filter(|_| AuditNote::fits(&manifest.head)) {
+        note.enter(tx, &manifest.head).await?;
+    }
     spool.publish()?;
     Ok((manifest, spool))
 }

@@ -41,7 +41,7 @@ impl Scratch {
         };
         let opened = Db::open(&options).await;
         let db = opened.map_err(BackupError::store(format!("could not create a database in {}", folder.display())))?;
-        let target = Target { db: db.clone(), direct: db, data_dir: folder.clone() };
+        let target = Target { db: db.clone(), direct: db, data_dir: folder.clone(), note: None };
         Ok(Self { folder, target })
     }
 

@@ -2,19 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use super::usage_error::UsageError;
 use super::{database, output};
-use crate::backup::{BackupError, Head, Identities, Manifest, Place, Scratch, Target, restore};
+use crate::backup::{AuditNote, BackupError, Identities, Manifest, Place, Scratch, Target, restore};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::domain::audit::{Actor, Entry, Origin};
-use crate::store::audit::entries;
-use crate::store::{Db, StoreError};
 
 /// Arguments of `sarban restore`.
 #[derive(Debug, Args)]
@@ -52,35 +47,16 @@ pub(super) async fn run(args: RestoreArgs, settings: &Settings) -> anyhow::Resul
     } else {
         let db = database::open(settings.database.url.clone(), settings).await?;
         let direct = database::open(settings.database.direct_url().clone(), settings).await?;
-        let target = Target { db, direct, data_dir: settings.instance.data_dir.clone() };
+        let note = Some(AuditNote { file: file.clone(), now: Clock::real().now() });
+        let target = Target { db, direct, data_dir: settings.instance.data_dir.clone(), note };
         let restored = restore(&target, from, keys).await;
-        let entered = match &restored {
-            Ok(restored) => enter(&target.db, &file, &restored.manifest).await,
-            Err(_) => Ok(()),
-        };
         target.direct.close().await;
         target.db.close().await;
-        entered.context("the back-up is restored, but that could not be entered in the audit log")?;
         restored
     };
     let manifest = restored.map_err(|error| of_use(error, &file))?.manifest;
     let report = Report { file, verified_only: args.verify, manifest };
     if args.json { output::json(&report) } else { Ok(print(&report)?) }
-}
-
-/// Enters the restore in the audit log, once the table has its newest columns.
-async fn enter(db: &Db, file: &str, manifest: &Manifest) -> Result<(), StoreError> {
-    let Head { created_at, program, engine, schema_version, .. } = &manifest.head;
-    let entry = Entry::of_one("database.restore").with(json!({
-        "file": file,
-        "created_at": created_at,
-        "program": program,
-        "engine": engine,
-        "schema_version": schema_version,
-    }));
-    let now = Clock::real().now();
-    let origin = Origin::of(Actor::Command);
-    db.transaction("enter restore", async |tx| entries::insert(tx, &origin, &entry, now).await).await
 }
 
 /// A file or a key that is another one than the command was meant for is an error of its use.

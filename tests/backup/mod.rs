@@ -2,6 +2,7 @@
 
 mod contents;
 mod damage;
+mod entered;
 mod filled;
 mod gives_way;
 mod paused;
@@ -38,7 +39,7 @@ async fn restore_bytes(db: &Db, data_dir: &Path, bytes: &[u8]) -> Result<Manifes
 }
 
 async fn restore_with(db: &Db, data_dir: &Path, bytes: &[u8], keys: Identities) -> Result<Manifest, BackupError> {
-    let target = Target { db: db.clone(), direct: db.clone(), data_dir: data_dir.to_owned() };
+    let target = Target { db: db.clone(), direct: db.clone(), data_dir: data_dir.to_owned(), note: None };
     restore(&target, Cursor::new(bytes.to_vec()), keys).await.map(|restored| restored.manifest)
 }
 

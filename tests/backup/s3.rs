@@ -95,7 +95,7 @@ async fn back_ups_in_a_bucket_are_listed_read_and_removed(db: Db) {
         assert_eq!(&found, address);
         let folder = tempfile::tempdir().expect("a folder");
         let into = sqlite_in(folder.path()).await;
-        let target = Target { db: into.clone(), direct: into.clone(), data_dir: folder.path().into() };
+        let target = Target { db: into.clone(), direct: into.clone(), data_dir: folder.path().into(), note: None };
         let restored = restore(&target, reader, Identities::default()).await.expect("restored");
         assert_eq!(&restored.manifest, manifest);
         into.close().await;

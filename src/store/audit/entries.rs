@@ -144,6 +144,9 @@ impl AuditRow {
     }
 }
 
+/// The migration since which [`insert`] works: that of the newest column in it.
+pub const SINCE: i64 = 22;
+
 /// Inserts an entry for a change of this transaction.
 pub async fn insert(tx: &mut Tx, origin: &Origin, entry: &Entry, now: Moment) -> Result<(), StoreError> {
     let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
