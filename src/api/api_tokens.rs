@@ -21,7 +21,7 @@ use super::http::routes::{Routes, delete, get, post};
 use super::state::State;
 use crate::actions::api_tokens::{self, NewToken, TokenError};
 use crate::config::secret::Secret;
-use crate::domain::api_token::{MAX_ADDRESSES, MAX_OVERLAP_SECONDS};
+use crate::domain::api_token::{ApiTokenDocument, MAX_ADDRESSES, MAX_OVERLAP_SECONDS};
 use crate::domain::networks::network;
 use crate::domain::rights::Extent;
 use crate::domain::scope::{Action, Resource, Scope, Scopes};
@@ -42,35 +42,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/tokens/:id/rotate", post(rotate))
 }
 
-/// An API token, without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ApiTokenBody {
-    /// Stands in the token after `sarban_`, without the dashes.
-    id: String,
-    /// Username of the admin for whom it acts.
-    admin: String,
-    name: String,
-    /// `users:read` and the like; `*` for all, `*:read` for reading all.
-    scopes: Vec<String>,
-    /// Networks from which it may be used; empty: from anywhere.
-    addresses: Vec<String>,
-    /// UTC, ISO 8601.
-    created_at: String,
-    /// When it ends; null: never.
-    expires_at: Option<String>,
-    /// The last request with it, up to a minute behind; null: never used.
-    last_used_at: Option<String>,
-    /// The client's address at that request.
-    last_address: Option<String>,
-    /// Until when the secret before the last rotation is good; null: it is not.
-    previous_until: Option<String>,
-}
-
 /// An API token with its secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewApiToken {
     #[serde(flatten)]
-    token: ApiTokenBody,
+    token: ApiTokenDocument,
     /// The token for the `Authorization` header: `Bearer sarban_…`.
     secret: String,
 }
@@ -138,14 +114,14 @@ struct TokenPath {
 ///
 /// The own ones; with the right to all also those of another admin or of all.
 #[utoipa::path(get, path = "/api/tokens", tag = "ApiToken", params(TokenFilter, Paging),
-    responses((status = 200, body = Page<ApiTokenBody>), (status = 403, description = "Those of others need the right to all"),
+    responses((status = 200, body = Page<ApiTokenDocument>), (status = 403, description = "Those of others need the right to all"),
               (status = 404, description = "No such admin")))]
 #[handler]
 async fn list(
     state: &State,
     identity: Identity,
     Inputs(Query(filter), paging): Inputs<Query<TokenFilter>, Paging>,
-) -> Result<Json<Page<ApiTokenBody>>, ApiError> {
+) -> Result<Json<Page<ApiTokenDocument>>, ApiError> {
     let admin = if filter.all.0 {
         if !identity.admin.may(Resource::Tokens, Action::Read, Extent::All) {
             return Err(ApiError::forbidden());
@@ -155,7 +131,7 @@ async fn list(
         Some(state.own_or_other(&identity, Scope(Resource::Tokens, Action::Read), filter.admin.as_deref()).await?.id)
     };
     let (tokens, total) = api_tokens::list(&state.panel, admin, paging.limit(), paging.offset()).await?;
-    Ok(Json(paging.page(tokens.into_iter().map(ApiTokenBody::from).collect(), total)))
+    Ok(Json(paging.page(tokens.iter().map(OwnedToken::document).collect(), total)))
 }
 
 /// Makes an API token.
@@ -177,7 +153,7 @@ async fn create(
     let (admin, new) = body.read()?;
     let admin = state.own_or_other(&identity, Scope(Resource::Tokens, Action::Write), admin.as_deref()).await?;
     let (token, secret) = api_tokens::create(&panel, identity.author(), &admin.username, new).await?;
-    Ok(Json(NewApiToken::new(token, &secret)))
+    Ok(Json(NewApiToken::new(&token, &secret)))
 }
 
 /// Revokes an API token.
@@ -207,7 +183,7 @@ async fn rotate(
     Inputs(Path(path), Json(body)): Inputs<Path<TokenPath>, Json<ApiTokenRotate>>,
 ) -> Result<Json<NewApiToken>, ApiError> {
     let (token, secret) = api_tokens::rotate(&panel, identity.author(), path.id()?, body.overlap_seconds.0).await?;
-    Ok(Json(NewApiToken::new(token, &secret)))
+    Ok(Json(NewApiToken::new(&token, &secret)))
 }
 
 impl TokenPath {
@@ -255,25 +231,8 @@ fn read_addresses(texts: &[String]) -> Result<Vec<IpNet>, FieldErrors> {
 }
 
 impl NewApiToken {
-    fn new(token: OwnedToken, secret: &Secret) -> Self {
-        Self { token: token.into(), secret: secret.expose().to_owned() }
-    }
-}
-
-impl From<OwnedToken> for ApiTokenBody {
-    fn from(OwnedToken { token, admin }: OwnedToken) -> Self {
-        Self {
-            id: token.id.to_string(),
-            admin,
-            name: token.name,
-            scopes: token.scopes.texts(),
-            addresses: token.addresses.iter().map(ToString::to_string).collect(),
-            created_at: token.created_at.utc_iso(),
-            expires_at: token.expires_at.map(|at| at.utc_iso()),
-            last_used_at: token.last_used_at.map(|at| at.utc_iso()),
-            last_address: token.last_address,
-            previous_until: token.secret.previous.map(|(_, until)| until.utc_iso()),
-        }
+    fn new(token: &OwnedToken, secret: &Secret) -> Self {
+        Self { token: token.document(), secret: secret.expose().to_owned() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `sarban token …`: manages API tokens of all admins from the panel's machine.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::usage_error::UsageError;
@@ -11,6 +11,7 @@ use crate::actions::admins::{self, Actor};
 use crate::actions::api_tokens::{self, Author, NewToken};
 use crate::config::Settings;
 use crate::config::secret::Secret;
+use crate::domain::api_token::ApiTokenDocument;
 use crate::domain::moment::DAY;
 use crate::domain::networks::network;
 use crate::domain::scope::Scopes;
@@ -134,7 +135,7 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
     };
     let (tokens, _) = api_tokens::list(panel, admin, i64::MAX, 0).await?;
     if args.json {
-        return output::json(&tokens.iter().map(document).collect::<Vec<_>>());
+        return output::json(&tokens.iter().map(OwnedToken::document).collect::<Vec<_>>());
     }
     let mut table = output::table();
     table.set_header(["ID", "ADMIN", "NAME", "SCOPES", "EXPIRES", "LAST USED"]);
@@ -162,29 +163,20 @@ async fn revoke(panel: &Panel, args: &RevokeArgs) -> anyhow::Result<()> {
     Ok(output::line(format_args!("revoked API token {:?} of admin {admin:?}", token.name))?)
 }
 
+/// A token that was made.
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    token: ApiTokenDocument,
+    secret: &'a str,
+}
+
 /// Prints the secret of a token, alone in a line.
 fn print(token: &OwnedToken, secret: &Secret, json: bool) -> anyhow::Result<()> {
     if json {
-        let mut shown = document(token);
-        shown["secret"] = json!(secret.expose());
-        return output::json(&shown);
+        return output::json(&Made { token: token.document(), secret: secret.expose() });
     }
     Ok(output::line(secret.expose())?)
-}
-
-fn document(OwnedToken { token, admin }: &OwnedToken) -> Value {
-    json!({
-        "id": token.id,
-        "admin": admin,
-        "name": token.name,
-        "scopes": token.scopes.texts(),
-        "addresses": token.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "created_at": token.created_at.utc_iso(),
-        "expires_at": token.expires_at.map(|at| at.utc_iso()),
-        "last_used_at": token.last_used_at.map(|at| at.utc_iso()),
-        "last_address": token.last_address,
-        "previous_until": token.secret.previous.as_ref().map(|(_, until)| until.utc_iso()),
-    })
 }
 
 fn token_id(text: &str) -> Result<Uuid, &'static str> {

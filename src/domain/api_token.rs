@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use ipnet::IpNet;
+use serde::Serialize;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -63,6 +64,32 @@ pub struct PresentedToken {
     hash: String,
 }
 
+/// An API token, without its secret, as the HTTP API and commands show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ApiTokenBody)]
+pub struct ApiTokenDocument {
+    /// Stands in the token after `sarban_`, without the dashes.
+    #[schema(value_type = String)]
+    id: Uuid,
+    /// Username of the admin for whom it acts.
+    admin: String,
+    name: String,
+    /// `users:read` and the like; `*` for all, `*:read` for reading all.
+    scopes: Vec<String>,
+    /// Networks from which it may be used; empty: from anywhere.
+    addresses: Vec<String>,
+    /// UTC, ISO 8601.
+    created_at: String,
+    /// When it ends; null: never.
+    expires_at: Option<String>,
+    /// The last request with it, up to a minute behind; null: never used.
+    last_used_at: Option<String>,
+    /// The client's address at that request.
+    last_address: Option<String>,
+    /// Until when the secret before the last rotation is good; null: it is not.
+    previous_until: Option<String>,
+}
+
 /// The reason why a token can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
@@ -117,6 +144,23 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
 }
 
 impl ApiToken {
+    /// Returns what is shown of a token of this admin.
+    pub fn document(&self, admin: &str) -> ApiTokenDocument {
+        let utc = |at: Moment| at.utc_iso();
+        ApiTokenDocument {
+            id: self.id,
+            admin: admin.to_owned(),
+            name: self.name.clone(),
+            scopes: self.scopes.texts(),
+            addresses: self.addresses.iter().map(ToString::to_string).collect(),
+            created_at: utc(self.created_at),
+            expires_at: self.expires_at.map(utc),
+            last_used_at: self.last_used_at.map(utc),
+            last_address: self.last_address.clone(),
+            previous_until: self.secret.previous.as_ref().map(|(_, until)| utc(*until)),
+        }
+    }
+
     /// Returns why the presented token can't be used from this address.
     pub fn fault(&self, presented: &PresentedToken, address: Option<IpAddr>, now: Moment) -> Option<TokenFault> {
         let is = |hash: &str| bool::from(hash.as_bytes().ct_eq(presented.hash.as_bytes()));

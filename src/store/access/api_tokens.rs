@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::admin_row::{AdminRow, admin_columns, join_role};
 use super::sessions::Use;
 use crate::domain::admin::Admin;
-use crate::domain::api_token::{ApiToken, StoredSecret, stored_addresses};
+use crate::domain::api_token::{ApiToken, ApiTokenDocument, StoredSecret, stored_addresses};
 use crate::domain::ids::AdminId;
 use crate::domain::moment::Moment;
 use crate::domain::scope::Scopes;
@@ -77,6 +77,13 @@ pub struct OwnedToken {
     pub token: ApiToken,
     /// Username of the admin.
     pub admin: String,
+}
+
+impl OwnedToken {
+    /// Returns what is shown of it.
+    pub fn document(&self) -> ApiTokenDocument {
+        self.token.document(&self.admin)
+    }
 }
 
 impl From<TokenRow> for OwnedToken {
