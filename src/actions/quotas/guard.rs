@@ -159,7 +159,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Checks that all users of another admin have room, before any of them comes.
+    /// Checks that all users of another admin have room, before the first of them comes.
     pub(in crate::actions) async fn check_all_of(
         &self,
         tx: &mut Tx,
@@ -179,7 +179,9 @@ impl Guard {
         Ok(())
     }
 
-    /// Checks that there is room for a change of all users of the only owner of this guard, before it is made part by part.
+    /// Checks that there is room for a change of all users of the only owner of this guard, before it is made part by part. Each part
+    /// checks again: other changes may have taken the places of users whose part is still to come. That counts the active users each
+    /// time, unless there are so few users that all of them may be active.
     pub(in crate::actions) async fn check_own(
         &self,
         tx: &mut Tx,
@@ -191,6 +193,9 @@ impl Guard {
                 check_growth(tx, quota, Growth { enabled: 1, ..Growth::default() }, now).await?;
             }
             let Some(limit) = quota.of.quota.active_users else { continue };
+            if quotas::used(tx, quota.of.admin, Counted::Users, now).await? <= limit {
+                continue;
+            }
             let as_if = AsIf { enabled: change == OfAll::Enabled, reset: change == OfAll::Reset };
             let after = quotas::active_users(tx, quota.of.admin, as_if, now).await?;
             if after > limit {
