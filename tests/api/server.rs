@@ -1,5 +1,7 @@
 //! Connections: clients that are silent, never finish a request or do not read are disconnected; others are not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use poem::listener::{Acceptor, Listener, TcpListener};
@@ -20,8 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a large response: more than the kernel's buffers take.
 const LARGE: usize = 16 << 20;
 
-/// Responses that are slow, endless, broken or quick, depending on the path.
-struct Routes;
+/// Responses that are slow, endless, broken or quick, depending on the path. The number is that of slow ones that have begun.
+struct Routes(Arc<AtomicUsize>);
 
 impl Endpoint for Routes {
     type Output = Response;
@@ -30,7 +32,8 @@ impl Endpoint for Routes {
         let pieces = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
         Ok(match request.uri().path() {
             "/slow" => {
-                sleep(3 * SHORT).await;
+                self.0.fetch_add(1, Ordering::Relaxed);
+                sleep(6 * SHORT).await;
                 Response::from("slow")
             }
             "/large" => Response::from(vec![b'x'; LARGE]),
@@ -52,6 +55,7 @@ impl Endpoint for Routes {
 
 struct Running {
     address: String,
+    slow: Arc<AtomicUsize>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -70,13 +74,23 @@ async fn start_with(limits: Limits, timeouts: Timeouts, grace: Duration) -> Runn
         stopped.cancelled().await;
         Instant::now() + grace
     };
-    let server = tokio::spawn(serve(acceptor, connections, Routes, timeouts, end));
-    Running { address, stop, server }
+    let slow = Arc::<AtomicUsize>::default();
+    let server = tokio::spawn(serve(acceptor, connections, Routes(slow.clone()), timeouts, end));
+    Running { address, slow, stop, server }
 }
 
 impl Running {
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(&self.address).await.expect("a connection")
+    }
+
+    /// Waits until this many slow responses have begun.
+    async fn is_busy(&self, responses: usize) {
+        let began = Instant::now();
+        while self.slow.load(Ordering::Relaxed) < responses {
+            assert!(began.elapsed() < DEADLINE, "the requests are not read");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
@@ -117,7 +131,7 @@ async fn connection_with_endless_headers_is_closed() {
 
 #[tokio::test]
 async fn connection_is_reused_and_closed_when_idle() {
-    let server = start(Timeouts { request: SHORT, silence: LONG, response: LONG }, LONG).await;
+    let server = start(Timeouts { request: 5 * SHORT, silence: LONG, response: LONG }, LONG).await;
     let mut stream = server.connect().await;
     for _ in 0..3 {
         stream.write_all(&request("/")).await.expect("sent");
@@ -195,7 +209,7 @@ async fn shutdown_waits_for_responses_up_to_the_grace_period() {
         answer(stream, end).await;
     }
     slow.write_all(&request("/slow")).await.expect("sent");
-    sleep(SHORT).await;
+    server.is_busy(1).await;
     server.stop.cancel();
     assert_eq!(rest(&mut idle).await, "");
     assert!(rest(&mut slow).await.ends_with("slow"));
@@ -227,7 +241,7 @@ async fn idle_connections_are_closed_for_new_ones_and_probes_answered_beside_bus
         stream.write_all(&request("/slow")).await.expect("sent");
         busy.push(stream);
     }
-    sleep(SHORT / 2).await;
+    server.is_busy(4).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/")).await.expect("sent");
     let refusal = rest(&mut stream).await;

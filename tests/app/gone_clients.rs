@@ -31,7 +31,8 @@ async fn change_whose_client_has_gone_is_not_made_later(test: TestDatabase) {
         assert!(!client.is_finished(), "it waits");
         client.abort();
     }
-    sleep(Duration::from_millis(300)).await;
+    // Time to notice that they have gone; shorter than the limit of a statement that waits.
+    sleep(Duration::from_secs(2)).await;
     lock.rollback().await.expect("the lock is released");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {

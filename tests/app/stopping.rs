@@ -94,15 +94,20 @@ async fn slow_request_is_finished_while_a_proxy_drains(test: TestDatabase) {
     let mut slow = TcpStream::connect(("127.0.0.1", panel.port)).await.expect("a connection");
     let head = format!(
         "POST /api/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n{}",
+         content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
         body.len(),
-        &body[..10]
     );
     slow.write_all(head.as_bytes()).await.expect("sent");
-    sleep(Duration::from_millis(100)).await;
+    let mut goes_on = [0; 25];
+    slow.read_exact(&mut goes_on).await.expect("an answer once the body is wanted");
+    assert_eq!(String::from_utf8_lossy(&goes_on), "HTTP/1.1 100 Continue\r\n\r\n");
+    slow.write_all(&body.as_bytes()[..10]).await.expect("sent");
     panel.signal(Signal::TERM);
     let stopped = Instant::now();
-    sleep(Duration::from_millis(200)).await;
+    while probe(&panel).await.expect("the socket is open") == 200 {
+        assert!(stopped.elapsed() < Duration::from_secs(5), "the panel does not stop");
+        sleep(Duration::from_millis(20)).await;
+    }
     // Longer than a panel waits for other proxies.
     while stopped.elapsed() < Duration::from_millis(3_500) {
         assert_eq!(probe(&panel).await.expect("the socket is open"), 404, "after {:?}", stopped.elapsed());
@@ -114,7 +119,7 @@ async fn slow_request_is_finished_while_a_proxy_drains(test: TestDatabase) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(panel.ended().await.success());
     // No request was left: the panel did not wait for its whole grace.
-    assert!(stopped.elapsed() < Duration::from_secs(6), "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(8), "{:?}", stopped.elapsed());
 }
 
 async fn fetches_before_a_stop_are_written(test: TestDatabase) {

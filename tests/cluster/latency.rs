@@ -36,15 +36,23 @@ fn lease_operations_are_one_round_trip() {
         let mut lease_db = lease_db(&far);
         lease_db.connect().await.expect("a connection");
         proxy.set(ProxyFault::Delay(ONE_WAY));
-        let start = Instant::now();
-        assert_eq!(lease::read(&mut lease_db, &clock, "").await.expect("the lease").epoch, Epoch(0));
-        assert!(lease::claim(&mut lease_db, &clock, &me, Epoch(0)).await.expect("claimed"));
-        assert!(lease::renew(&mut lease_db, &clock, &me, Epoch(1)).await.expect("renewed"));
-        assert!(lease::release(&mut lease_db, &me, Epoch(1)).await.expect("released"));
-        let took = start.elapsed();
-        assert!(took >= 8 * ONE_WAY, "the delay is missing: {took:?}");
-        // Half a round trip more than four.
-        assert!(took < 9 * ONE_WAY, "four operations took {took:?}");
+        // Of several, because a busy machine adds to some; a second round trip would add to each.
+        let mut fastest = Duration::MAX;
+        for before in (0..10).map(Epoch) {
+            let epoch = Epoch(before.0 + 1);
+            let start = Instant::now();
+            assert_eq!(lease::read(&mut lease_db, &clock, "").await.expect("the lease").epoch, before);
+            assert!(lease::claim(&mut lease_db, &clock, &me, before).await.expect("claimed"));
+            assert!(lease::renew(&mut lease_db, &clock, &me, epoch).await.expect("renewed"));
+            assert!(lease::release(&mut lease_db, &me, epoch).await.expect("released"));
+            fastest = fastest.min(start.elapsed());
+            assert!(fastest >= 8 * ONE_WAY, "the delay is missing: {fastest:?}");
+            // Half a round trip more than four.
+            if fastest < 9 * ONE_WAY {
+                break;
+            }
+        }
+        assert!(fastest < 9 * ONE_WAY, "four operations took {fastest:?}");
         assert!(lease_db.take_round_trip().expect("a measurement") >= 2 * ONE_WAY);
     });
 }

@@ -117,7 +117,7 @@ async fn node_is_not_restarted_if_the_setting_forbids_it(db: Db) {
 
 async fn node_is_not_restarted_while_an_admin_changes_its_configuration(db: Db) {
     let (node, _panel) = stuck(&db, Timing { refused: Duration::from_secs(1), ..brisk() }).await;
-    assert!(edit_lock::acquire(&db, NodeId(1), Uuid::now_v7(), 4 * SECOND).await.unwrap());
+    assert!(edit_lock::acquire(&db, NodeId(1), Uuid::now_v7(), 8 * SECOND).await.unwrap());
     sleep(Duration::from_secs(3)).await;
     assert_eq!(restarts(&node).len(), 0);
     healthy(&db, 1).await;
