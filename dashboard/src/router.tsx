@@ -11,7 +11,7 @@ import { UserList } from './screens/users/UserList.tsx';
 import { UserPage } from './screens/users/UserPage.tsx';
 import { Shell } from './shell/Shell.tsx';
 import { Crash, Missing } from './shell/Crash.tsx';
-import { Only } from './shell/Only.tsx';
+import { Beside, Only } from './shell/Only.tsx';
 import type { ListSearch } from './ui/list.tsx';
 
 const root = createRootRoute({ component: Shell, errorComponent: Crash, notFoundComponent: Missing });
@@ -37,7 +37,7 @@ const readNotifications = (search: Record<string, unknown>): NotificationSearch 
 
 /** Kinds of authors in the audit log. */
 export const AUDIT_ACTORS = ['admin', 'token', 'command', 'task', 'panel'] as const;
-export const AUDIT_OBJECTS = ['user', 'service', 'host', 'inbound', 'node', 'engine', 'admin', 'role', 'session', 'second_factor', 'api_token', 'settings', 'notification', 'task', 'cluster', 'audit'] as const;
+export const AUDIT_OBJECTS = ['user', 'service', 'host', 'inbound', 'node', 'engine', 'admin', 'role', 'session', 'second_factor', 'api_token', 'settings', 'notification', 'task', 'cluster', 'database', 'audit'] as const;
 /** Filters of the audit log; the entry that is older than all shown; the open one. */
 export type AuditSearch = { object?: (typeof AUDIT_OBJECTS)[number]; actor?: (typeof AUDIT_ACTORS)[number]; name?: string; by?: string; before?: number; open?: number };
 const readAudit = (search: Record<string, unknown>): AuditSearch => {
@@ -73,7 +73,7 @@ const readHosts = (search: Record<string, unknown>): HostSearch => ({
 
 const home = createRoute({ getParentRoute: () => root, path: '/', component: Home });
 const users = createRoute({ getParentRoute: () => root, path: '/users', component: UserList, validateSearch: readUserSearch });
-const user = createRoute({ getParentRoute: () => root, path: '/users/$name', component: UserPage, validateSearch: readDrawer });
+const user = createRoute({ getParentRoute: () => root, path: '/users/$name', component: () => <Beside needs="users:read=own"><UserPage /></Beside>, validateSearch: readDrawer });
 const sheet = createRoute({ getParentRoute: () => root, path: '/sheet', component: lazyRouteComponent(() => import('./screens/users/UserTools.ts'), 'QrSheet'), validateSearch: readSheetSearch });
 /** Screens that need a right, and of the own account, with their texts. */
 const more = async () => {

@@ -13,7 +13,7 @@ export function has(holder: Holder | undefined, right: Right): boolean {
   if (holder === undefined) return false;
   const [scope = '', least = 'all'] = right.split('=');
   const [resource = '', action = ''] = scope.split(':');
-  if (holder.rights === undefined) return holder.is_sudo || (least === 'own' && ['users', 'services', 'stats', 'tokens', 'sessions'].includes(resource));
+  if (holder.rights === undefined) return holder.is_sudo || (least === 'own' && ['users', 'services', 'stats', 'tokens', 'sessions', 'profile'].includes(resource));
   const extent = holder.rights[resource]?.[action];
   return extent === 'all' || (least === 'own' && extent === 'own');
 }

@@ -82,7 +82,7 @@ const en = {
   'keys.everywhere': 'Everywhere',
   'right.title': 'You may not open this screen',
   'right.title_of': 'You may not open: {name}',
-  'right.body': 'Only sudo admins see it. Ask one of them if you need something there.',
+  'right.body': 'Your role does not include it. Ask another admin if you need something there.',
   'keys.title': 'Keyboard',
   'keys.palette': 'Search and go',
   'keys.search': 'Search in the list',

@@ -84,7 +84,7 @@ const zh: Messages = {
   'keys.everywhere': '所有页面',
   'right.title': '您无权打开此页面',
   'right.title_of': '您无权打开：{name}',
-  'right.body': '只有超级管理员可以查看。如有需要，请联系他们。',
+  'right.body': '您的角色没有此权限。如有需要，请联系其他管理员。',
   'keys.title': '键盘快捷键',
   'keys.palette': '搜索与跳转',
   'keys.search': '在列表中搜索',

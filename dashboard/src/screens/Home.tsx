@@ -5,7 +5,7 @@ import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import type { Schemas } from '../api/client.ts';
 import * as queries from '../api/queries.ts';
-import { useMay } from '../api/rights.ts';
+import { type Right, has, useMay } from '../api/rights.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { useMe } from '../shell/Shell.tsx';
 import { Allowed, Empty, Loaded, Meter, Panel, Status } from '../ui/basics.tsx';
@@ -20,50 +20,65 @@ export function Home() {
   const { t, f } = useI18n();
   const me = useMe();
   const may = useMay();
-  const stats = useQuery(queries.userStats());
-  const disabled = useQuery(queries.userCount({ enabled: false }));
-  const ofFleet = (['nodes:read', 'cluster:read', 'notifications:read', 'stats:read'] as const).every(may);
+  // Read beside the admin, not after it.
+  const unlessBarred = (right: Right) => me === undefined || has(me, right);
+  const [ofUsers, inNumbers] = [unlessBarred('users:read=own'), unlessBarred('stats:read=own')];
+  const stats = useQuery({ ...queries.userStats(), enabled: inNumbers });
+  const disabled = useQuery({ ...queries.userCount({ enabled: false }), enabled: may('users:read=own') });
+  const ofFleet = (['nodes:read', 'cluster:read', 'notifications:read', 'stats:read', 'users:read'] as const).every(may);
   const total = stats.data?.total;
+  const states = [['active', 'good'], ['on_hold', 'off'], ['expired', 'bad'], ['limited', 'attention'], ['disabled', 'off']] as const;
   return (
     <>
       <div className="head"><h1>{t('nav.home')}</h1></div>
       <div className="home">
-        {me !== undefined && <Attention ofFleet={ofFleet} />}
-        <div className="all">
-          <Loaded of={stats} rows={2}>
-            {(now) => (
-              <div className="numbers">
-                <Link to="/users"><span className="what">{t('home.users')}</span><span className="value">{f.number(now.total)}</span></Link>
-                <div><span className="what">{t('home.online')}</span><span className="value">{f.number(now.online)}</span></div>
-                <Traffic />
-              </div>
-            )}
-          </Loaded>
-        </div>
+        {me !== undefined && ofUsers && <Attention ofFleet={ofFleet} />}
+        {inNumbers && (
+          <div className="all">
+            <Loaded of={stats} rows={2}>
+              {(now) => (
+                <div className="numbers">
+                  {ofUsers ? <Link to="/users"><span className="what">{t('home.users')}</span><span className="value">{f.number(now.total)}</span></Link>
+                    : <div><span className="what">{t('home.users')}</span><span className="value">{f.number(now.total)}</span></div>}
+                  <div><span className="what">{t('home.online')}</span><span className="value">{f.number(now.online)}</span></div>
+                  <Traffic />
+                </div>
+              )}
+            </Loaded>
+          </div>
+        )}
         {total === 0 && (
           <div className="all panel">
             <Empty title={t('users.none')} action={<Allowed needs="users:write=own"><Link className="button primary" to="/users" search={{ drawer: 'new' }}><Icon name="plus" />{t('users.new')}</Link></Allowed>}>{t('users.none.body')}</Empty>
           </div>
         )}
-        <div className="most">
-          <TrafficPanel name="home" query={queries.traffic} series={(series) => series} below={(_, start) => may('stats:read') && <ByNode start={start} />} />
-        </div>
+        {inNumbers && (
+          <div className="most">
+            <TrafficPanel name="home" query={queries.traffic} series={(series) => series} below={(_, start) => may('stats:read') && <ByNode start={start} named={may('nodes:read')} />} />
+          </div>
+        )}
         <div className="rest stack" style={{ gap: 16 }}>
-          {me !== undefined && !me.is_sudo && <OwnQuota username={me.username} />}
-          <Panel title={t('home.states')}>
-            <Loaded of={stats}>
-              {(now) => (
-                <ul className="lines">
-                  {([['active', now.active, 'good'], ['on_hold', now.on_hold, 'off'], ['expired', now.expired, 'bad'], ['limited', now.limited, 'attention'], ['disabled', disabled.data, 'off']] as const).map(([state, count, tone]) => (
-                    <li key={state}>
-                      <Link className="grow" to="/users" search={{ state }}><Status tone={tone}>{t(`state.${state}`)}</Status></Link>
-                      <span>{count === undefined ? '…' : f.number(count)}</span>
-                    </li>
-                  ))}
-                </ul>
-              )}
-            </Loaded>
-          </Panel>
+          {me !== undefined && !me.is_sudo && ofUsers && <OwnQuota username={me.username} />}
+          {inNumbers && (
+            <Panel title={t('home.states')}>
+              <Loaded of={stats}>
+                {(now) => (
+                  <ul className="lines">
+                    {states.filter(([state]) => ofUsers || state !== 'disabled').map(([state, tone]) => {
+                      const count = state === 'disabled' ? disabled.data : now[state];
+                      const name = <Status tone={tone}>{t(`state.${state}`)}</Status>;
+                      return (
+                        <li key={state}>
+                          {ofUsers ? <Link className="grow" to="/users" search={{ state }}>{name}</Link> : <span className="grow">{name}</span>}
+                          <span>{count === undefined ? '…' : f.number(count)}</span>
+                        </li>
+                      );
+                    })}
+                  </ul>
+                )}
+              </Loaded>
+            </Panel>
+          )}
           {may('nodes:read') && <Nodes />}
         </div>
       </div>
@@ -95,7 +110,8 @@ function Traffic() {
 /** Nodes that are listed; the rest is one line. */
 const MOST_NODES = 8;
 
-function ByNode({ start }: { start: string }): ReactNode {
+/** `named`: the nodes may be opened. */
+function ByNode({ start, named }: { start: string; named: boolean }): ReactNode {
   const { t, f } = useI18n();
   const read = useQuery(queries.trafficByNode(start));
   return (
@@ -107,12 +123,18 @@ function ByNode({ start }: { start: string }): ReactNode {
           <ul className="lines" aria-label={t('home.by_node')} style={{ marginBlockStart: 16 }}>
             {nodes.slice(0, MOST_NODES).map((node) => (
               <li key={node.node_id ?? 0}>
-                {node.node_id == null ? <span className="cut" style={{ flex: '0 1 140px' }}>{t('home.deleted_nodes')}</span>
+                {node.node_id == null || !named ? <span className="cut" style={{ flex: '0 1 140px' }}>{node.node_id == null ? t('home.deleted_nodes') : <bdi>{node.node_name}</bdi>}</span>
                   : <Link className="cut" style={{ flex: '0 1 140px' }} to="/nodes/$id/$tab" params={{ id: String(node.node_id), tab: 'traffic' }}><bdi>{node.node_name}</bdi></Link>}
                 {part(node.total)}
               </li>
             ))}
-            {nodes.length > MOST_NODES && <li><Link className="cut" style={{ flex: '0 1 140px' }} to="/nodes">{t('home.more_nodes', { count: nodes.length - MOST_NODES })}</Link>{part(rest)}</li>}
+            {nodes.length > MOST_NODES && (
+              <li>
+                {named ? <Link className="cut" style={{ flex: '0 1 140px' }} to="/nodes">{t('home.more_nodes', { count: nodes.length - MOST_NODES })}</Link>
+                  : <span className="cut" style={{ flex: '0 1 140px' }}>{t('home.more_nodes', { count: nodes.length - MOST_NODES })}</span>}
+                {part(rest)}
+              </li>
+            )}
           </ul>
         );
       }}

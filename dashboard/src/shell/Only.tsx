@@ -14,6 +14,12 @@ export function Only({ needs, children }: { needs: Right; children: ReactNode })
   return <Loaded of={read}>{(admin) => (has(admin, needs) ? <Suspense fallback={<Waiting />}>{children}</Suspense> : <NotAllowed />)}</Loaded>;
 }
 
+/** As `Only`, for screens that begin to read beside the admin, not after it. */
+export function Beside({ needs, children }: { needs: Right; children: ReactNode }) {
+  const admin = useQuery(me()).data;
+  return admin !== undefined && !has(admin, needs) ? <NotAllowed /> : children;
+}
+
 export function NotAllowed() {
   const { t } = useI18n();
   const place = useRouterState({ select: (state) => placeOf(state.location.pathname) });

@@ -15,7 +15,7 @@ import { useUserActs } from '../screens/users/actions.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
 import { useOverlays } from '../ui/overlays.tsx';
 import { useSignOut } from '../ui/unsaved.tsx';
-import { useMayChangeUsers, useMe } from './Shell.tsx';
+import { useMayChangeUsers, useMayResetUsers, useMe } from './Shell.tsx';
 import type { Place } from './places.ts';
 import { type Theme, setTheme } from './theme.ts';
 
@@ -89,13 +89,13 @@ function useEntries(places: Place[], words: string): Entry[] {
   const { ask } = useOverlays();
   const navigate = useNavigate();
   const me = useMe();
-  const mayChange = useMayChangeUsers();
+  const [mayChange, mayReset] = [useMayChangeUsers(), useMayResetUsers()];
   const actOnUsers = useUserActs();
   const signOut = useSignOut();
   const parts = words.split(/\s+/).filter((part) => part !== '');
   const may = (right: Right) => words !== '' && has(me, right);
   // In "disable ann" the panel knows only "ann": it searches the first word and the last.
-  const named = (name = '') => ({ ...queries.users({ username: [name], size: MOST }), placeholderData: undefined, enabled: name !== '', refetchInterval: false as const });
+  const named = (name = '') => ({ ...queries.users({ username: [name], size: MOST }), placeholderData: undefined, enabled: name !== '' && may('users:read=own'), refetchInterval: false as const });
   const [byFirst, byLast] = [useQuery(named(parts[0])), useQuery(named(parts.at(-1)))];
   const users = [...(byFirst.data?.items ?? []), ...(byLast.data?.items ?? [])];
   const nodes = useQuery({ ...queries.nodes(), enabled: may('nodes:read'), refetchInterval: false }).data?.items ?? [];
@@ -117,7 +117,8 @@ function useEntries(places: Place[], words: string): Entry[] {
       ({ id: `user-${user.id}-${what}`, icon, label: t(`act.${what}.one`, { name: username }), kind: t('nav.users'), run: () => actOnUsers(what, username) });
     return [
       { id: `user-${user.id}`, icon: 'users', label: username, kind: t('nav.users'), run: () => void navigate({ to: '/users/$name', params: { name: username } }) },
-      ...(mayChange ? [user.enabled ? act('disable', 'close') : act('enable', 'check'), act('reset', 'refresh')] : []),
+      ...(mayChange ? [user.enabled ? act('disable', 'close') : act('enable', 'check')] : []),
+      ...(mayReset ? [act('reset', 'refresh')] : []),
     ];
   });
   const machines = nodes.flatMap((node): Entry[] => [

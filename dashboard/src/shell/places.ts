@@ -16,7 +16,7 @@ export interface Place {
 
 export const PLACES: Place[] = [
   { to: '/', key: 'nav.home', icon: 'home', letter: 'h' },
-  { to: '/users', key: 'nav.users', icon: 'users', letter: 'u' },
+  { to: '/users', key: 'nav.users', icon: 'users', needs: 'users:read=own', letter: 'u' },
   { to: '/services', key: 'nav.services', icon: 'services', needs: 'services:read', letter: 's' },
   { to: '/hosts', key: 'nav.hosts', icon: 'hosts', needs: 'hosts:read', letter: 'o' },
   { to: '/inbounds', key: 'nav.inbounds', icon: 'inbounds', needs: 'inbounds:read', letter: 'i' },

@@ -1,17 +1,13 @@
 // Admins: made, changed, disabled, deleted; what can be done to all users of one.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until, violations } from './panel.mjs';
 
 let panel;
 before(async () => {
   panel = await startPanel();
   await panel.furnish();
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const admin = (name) => panel.call('GET', `admins/${name}`);

@@ -1,10 +1,8 @@
 // The audit log: an entry with its difference, without secrets; filters and an open entry in the URL; a new entry appears.
 
 import assert from 'node:assert/strict';
-import test, { after } from 'node:test';
-import { open, quit, settled, startPanel, until } from './panel.mjs';
-
-after(quit);
+import test from 'node:test';
+import { open, settled, startPanel, until } from './panel.mjs';
 
 test('changes are listed with what differs, and filtered', async () => {
   const panel = await startPanel();

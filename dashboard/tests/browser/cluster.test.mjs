@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after } from 'node:test';
+import test from 'node:test';
 import { promisify } from 'node:util';
-import { open, quit, startPanel, until } from './panel.mjs';
+import { open, startPanel, until } from './panel.mjs';
 
 const run = promisify(execFile);
 const { SARBAN_TEST_POSTGRES_URL: postgres, SARBAN_TEST_POSTGRES_BIN: bin, SARBAN_TEST_REDIS_URL: redis } = process.env;
@@ -16,8 +16,6 @@ const { SARBAN_TEST_POSTGRES_URL: postgres, SARBAN_TEST_POSTGRES_BIN: bin, SARBA
 /** Seconds within which an open screen shows what was changed on another panel: the change is announced over Redis, without
  * Redis it is the dashboard's interval of reading; and the time of a slow machine. */
 const SEEN = { redis: 3, database: 10 };
-
-after(quit);
 
 async function database() {
   assert.ok(postgres && bin && redis, 'a PostgreSQL and a Redis must run: tests/support/services.sh run tests/support/dashboard.sh test');

@@ -1,18 +1,14 @@
 // Engines and numbers of a node: restart, start, the last configuration that ran, statistics; a changed report on open pages.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until } from './panel.mjs';
 
 let panel;
 let node;
 before(async () => {
   panel = await startPanel();
   ({ node } = await panel.furnish());
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const config = () => panel.call('GET', `nodes/${node.id}/xray/config`);
@@ -74,7 +70,8 @@ test('a changed report of inbounds is shown on open pages at once', async () => 
   await until('the report', async () => (await panel.call('GET', 'inbounds?size=100')).items.some(({ tag }) => tag === 'afterwards'));
   const began = Date.now();
   await page.getByRole('row').filter({ hasText: 'afterwards' }).waitFor();
-  assert.ok(Date.now() - began < 2_000, `shown after ${Date.now() - began} ms`);
+  // The page would read by itself after fifteen seconds.
+  assert.ok(Date.now() - began < 5_000, `shown after ${Date.now() - began} ms`);
   await page.getByRole('row').filter({ hasText: 'before' }).getByText('Absent').waitFor();
   await view.close();
 });

@@ -1,17 +1,16 @@
 // Announced changes: an open page shows them at once, polls little meanwhile, and goes on after the panel was away.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, startPanel } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, startPanel } from './panel.mjs';
 
 let panel;
 before(async () => {
   panel = await startPanel();
 });
-after(async () => {
-  await quit();
-  await panel?.stop();
-});
+
+/** Milliseconds within which an announced change is shown on a busy machine; without the announcement it takes a minute. */
+const SEEN = 5_000;
 
 function create(username) {
   return panel.call('POST', 'users', { username, expire_strategy: 'never', service_ids: [] });
@@ -23,7 +22,7 @@ async function shownAfter(page, name) {
   return Date.now() - began;
 }
 
-test('a change is shown within a second, and an idle page asks little', async () => {
+test('a change is shown at once, and an idle page asks little', async () => {
   const view = await open(panel, { token: await panel.token() });
   const { page } = view;
   let reads = 0;
@@ -36,7 +35,7 @@ test('a change is shown within a second, and an idle page asks little', async ()
   assert.ok(reads <= 2, `${reads} reads of an idle page in seven seconds`);
   await create('ann');
   const after = await shownAfter(page, 'ann');
-  assert.ok(after < 1_000, `shown after ${after} ms`);
+  assert.ok(after < SEEN, `shown after ${after} ms`);
   await view.close();
 });
 
@@ -53,6 +52,6 @@ test('a page goes on following after the panel was away', async () => {
   await shownAfter(page, 'ben');
   await create('cem');
   const after = await shownAfter(page, 'cem');
-  assert.ok(after < 1_000, `shown after ${after} ms`);
+  assert.ok(after < SEEN, `shown after ${after} ms`);
   await view.close();
 });

@@ -2,18 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until } from './panel.mjs';
 
 let panel;
 let node;
 before(async () => {
   panel = await startPanel();
   ({ node } = await panel.furnish());
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const log = (line) => panel.control({ do: 'log', line: `${line}\n` });

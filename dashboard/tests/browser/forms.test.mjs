@@ -1,8 +1,8 @@
 // Unsaved work: a changed form asks before it is left, outlives a reload and the end of the session, and stores no secrets.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, PASSWORD, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, PASSWORD, settled, startPanel, until, violations } from './panel.mjs';
 
 const ADMIN = { password: 'first_pass', is_sudo: false, enabled: true, modify_users_access: true, all_services_access: true, service_ids: [], subscription_url_prefix: '' };
 const QUESTION = 'Discard what was changed?';
@@ -16,10 +16,6 @@ before(async () => {
   host = (await panel.call('GET', 'inbounds/hosts')).items[0];
   await panel.call('POST', 'users', { username: 'ann', expire_strategy: 'never', service_ids: [furniture.service.id], note: 'old' });
   await panel.call('POST', 'admins', { username: 'mina', ...ADMIN });
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const stored = (page) => page.evaluate(() => JSON.stringify({ ...sessionStorage }));

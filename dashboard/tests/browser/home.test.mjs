@@ -1,8 +1,8 @@
 // The home screen: what needs attention and where it leads, numbers, what a plain admin sees, failed reads, a phone.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until, violations } from './panel.mjs';
 
 let panel;
 let furniture;
@@ -16,10 +16,6 @@ before(async () => {
   await panel.call('POST', 'users', { username: 'old', expire_strategy: 'fixed_date', expire_date: '2020-01-01T00:00:00Z', service_ids: services });
   await panel.call('POST', 'users/eve/disable');
   await panel.call('PUT', 'users/ann/set-owner?admin_username=mina');
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const attention = (page) => page.getByRole('region', { name: 'Needs attention' });

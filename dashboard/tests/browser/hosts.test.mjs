@@ -2,8 +2,8 @@
 // refusals, order, duplicates, many at once, and lists beyond one page.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until } from './panel.mjs';
 
 const UUID = 'b831381d-6324-4d53-ad4f-8cda48b30811';
 
@@ -12,10 +12,6 @@ let furniture;
 before(async () => {
   panel = await startPanel();
   furniture = await panel.furnish();
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 async function subscription(username) {

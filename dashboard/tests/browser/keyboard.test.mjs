@@ -1,18 +1,14 @@
 // Everything with the keyboard alone, from the setup link to a working user; the palette; keys and screens by right.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, PASSWORD, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, PASSWORD, settled, startPanel, until, violations } from './panel.mjs';
 
 let panel;
 let setup;
 before(async () => {
   panel = await startPanel({}, { admin: false });
   setup = await until('the link', async () => /#\/setup\/(\w+)/.exec(panel.process.output())?.[1]);
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 /** Presses Tab until the element is focused. */

@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import test, { after } from 'node:test';
-import { open, quit, settled, startPanel, until } from './panel.mjs';
-
-after(quit);
+import test from 'node:test';
+import { open, settled, startPanel, until } from './panel.mjs';
 
 test('notifications that were given up are sent again', async () => {
   let answers = 500;

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
@@ -36,7 +37,15 @@ export async function until(what, condition, seconds = 20) {
   }
 }
 
-/** Starts a panel with the admin `root` and one node. */
+/** What ends after the last test of a file. */
+let browser;
+const panels = [];
+after(async () => {
+  await browser?.close();
+  await Promise.all(panels.map((panel) => panel.stop()));
+});
+
+/** Starts a panel with the admin `root` and one node, until the last test of the file. */
 export async function startPanel(settings = {}, { admin = true } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'sarban-dashboard.'));
   const [port, nodePort, controlPort] = [await freePort(), await freePort(), await freePort()];
@@ -115,19 +124,15 @@ export async function startPanel(settings = {}, { admin = true } = {}) {
       return { node, service, inbounds };
     },
   };
+  panels.push(panel);
   await panel.up();
   if (admin) await run(sarban, ['admin', 'create', '-u', 'root', '--sudo'], { cwd: home, env });
   return panel;
 }
 
-let browser;
 export async function launch() {
   browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   return browser;
-}
-export async function quit() {
-  await browser?.close();
-  browser = undefined;
 }
 
 /** A page that records what must not happen: errors in the console, requests elsewhere, tokens in URLs. */

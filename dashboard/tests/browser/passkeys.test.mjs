@@ -1,15 +1,11 @@
 // Passkeys with a virtual authenticator: added, used to sign in without a password, renamed, removed.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, startPanel, until, violations } from './panel.mjs';
 
 let panel;
 before(async () => { panel = await startPanel(); });
-after(async () => {
-  await quit();
-  await panel?.stop();
-});
 
 /** The panel under a host name: browsers have no passkeys for addresses. */
 const named = () => {

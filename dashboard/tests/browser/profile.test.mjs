@@ -1,15 +1,11 @@
 // The own account: password, sessions here and elsewhere, API tokens.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { PASSWORD, open, quit, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { PASSWORD, open, startPanel, until } from './panel.mjs';
 
 let panel;
 before(async () => { panel = await startPanel(); });
-after(async () => {
-  await quit();
-  await panel?.stop();
-});
 
 const status = async (token) => (await fetch(`${panel.root}api/admins/current`, { headers: { authorization: `Bearer ${token}` } })).status;
 const held = (page) => page.evaluate(() => localStorage.getItem('sarban.token'));

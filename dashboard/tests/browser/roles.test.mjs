@@ -1,18 +1,19 @@
 // Roles: made in the matrix, given to an admin, who is then offered only what the role allows.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel } from './panel.mjs';
+import { open, settled, startPanel } from './panel.mjs';
 
 let panel;
+const backUps = mkdtempSync(join(tmpdir(), 'sarban-backups.'));
 before(async () => {
-  panel = await startPanel();
+  panel = await startPanel({ BACKUP_TO: backUps });
   await panel.furnish();
 });
-after(async () => {
-  await quit();
-  await panel?.stop();
-});
+after(() => rmSync(backUps, { recursive: true, force: true }));
 
 const role = async (name) => (await panel.call('GET', 'roles')).find((one) => one.name === name);
 
@@ -76,7 +77,8 @@ test('an admin is offered what its role allows, and nothing else', async () => {
   await panel.call('POST', 'roles', { name: 'watch', rights });
   await panel.call('POST', 'admins', { username: 'nora', password: 'norapass', is_sudo: false, role: 'watch' });
   await panel.call('POST', 'users', { username: 'others', expire_strategy: 'never' });
-  const view = await open(panel, { token: await panel.token('nora', 'norapass') });
+  // Whether the role requires a second factor is asked for, and refused.
+  const view = await open(panel, { token: await panel.token('nora', 'norapass'), expected: ['403'] });
   const { page } = view;
   await view.go('/');
   const places = page.getByRole('navigation').first();
@@ -96,6 +98,97 @@ test('an admin is offered what its role allows, and nothing else', async () => {
   assert.equal(await page.getByRole('menuitem', { name: 'Delete' }).count(), 0);
   await page.keyboard.press('Escape');
   assert.equal(await page.getByRole('button', { name: 'Edit', exact: true }).count(), 0);
+
+  // It may reset users, and neither change them nor store views.
+  await view.go('/users?state=active');
+  await page.getByRole('link', { name: 'others', exact: true }).waitFor();
   await settled(page);
+  assert.equal(await page.getByRole('button', { name: 'Save this view' }).count(), 0);
+  await page.keyboard.press('Control+k');
+  const palette = page.getByRole('dialog', { name: 'Search and go' });
+  await palette.getByRole('combobox').fill('others');
+  await palette.getByRole('option', { name: 'Reset usage of others' }).waitFor();
+  assert.equal(await palette.getByRole('option', { name: 'Disable others' }).count(), 0);
+  await page.keyboard.press('Escape');
+
+  // Of its own account it may change nothing and read nothing.
+  await view.go('/me');
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  await settled(page);
+  assert.deepEqual(await page.locator('main').getByRole('heading').allInnerTexts(), ['Your account']);
+  assert.equal(await page.locator('main').getByRole('button').count(), 0);
+  await view.close();
+});
+
+test('an admin who may only read settings, hosts and the cluster looks at forms and changes nothing', async () => {
+  const rights = { settings: { read: 'all' }, hosts: { read: 'all' }, inbounds: { read: 'all' }, cluster: { read: 'all' }, events: { read: 'all' }, sessions: { read: 'own' } };
+  await panel.call('POST', 'roles', { name: 'looker', rights });
+  await panel.call('POST', 'admins', { username: 'roya', password: 'royapass', is_sudo: false, role: 'looker' });
+  const view = await open(panel, { token: await panel.token('roya', 'royapass'), expected: ['403'] });
+  const { page } = view;
+  const main = page.locator('main');
+  await view.go('/settings');
+  await page.getByLabel('Name in apps').waitFor();
+  assert.ok(await page.getByLabel('Name in apps').isDisabled());
+  assert.ok(await page.getByRole('button', { name: 'Add rule' }).isDisabled());
+  assert.equal(await main.getByRole('button', { name: 'Save' }).count(), 0);
+  await view.go('/settings/telegram');
+  await page.getByLabel('Channel id').waitFor();
+  assert.ok(await page.getByLabel('Channel id').isDisabled());
+  await view.go('/hosts?view=order');
+  await main.getByRole('list', { name: 'Order' }).waitFor();
+  assert.equal(await main.getByRole('button', { name: /^Move / }).count(), 0);
+  await view.go('/cluster');
+  await page.getByText(backUps).waitFor();
+  await settled(page);
+  assert.equal(await page.getByRole('button', { name: 'Back up now' }).count(), 0);
+  await view.close();
+});
+
+test('an admin who may read numbers alone is led to no user and no node', async () => {
+  await panel.call('POST', 'roles', { name: 'numbers', rights: { stats: { read: 'all' }, events: { read: 'all' }, sessions: { read: 'own' } } });
+  await panel.call('POST', 'admins', { username: 'omid', password: 'omidpass', is_sudo: false, role: 'numbers' });
+  await panel.call('POST', 'users', { username: 'unseen', expire_strategy: 'never' });
+  const view = await open(panel, { token: await panel.token('omid', 'omidpass') });
+  const { page } = view;
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await view.go('/');
+  const places = page.getByRole('navigation').first();
+  await places.getByRole('link', { name: 'Your account' }).waitFor();
+  assert.deepEqual(await places.getByRole('link').allInnerTexts(), ['Home', 'Your account']);
+  const main = page.locator('main');
+  await main.getByRole('listitem').filter({ hasText: 'Active' }).waitFor();
+  await settled(page);
+  assert.equal(await main.getByRole('link').count(), 0);
+  assert.equal(await main.getByRole('listitem').filter({ hasText: 'Disabled' }).count(), 0);
+
+  await page.keyboard.press('Control+k');
+  const palette = page.getByRole('dialog', { name: 'Search and go' });
+  await palette.getByRole('combobox').fill('unseen');
+  await palette.getByText('Nothing found').waitFor();
+  await page.keyboard.press('Escape');
+  for (const path of ['/users', '/users/unseen']) {
+    await view.go(path);
+    await page.getByRole('heading', { name: 'You may not open: Users' }).waitFor();
+  }
+  // Sessions are read and not ended; factors are read and not changed.
+  await view.go('/me');
+  await page.getByText('This browser', { exact: true }).waitFor();
+  await settled(page);
+  assert.deepEqual(await main.getByRole('button').allInnerTexts(), ['Sign out']);
+  assert.deepEqual(asked.filter((path) => path.startsWith('/api/users') || path.startsWith('/api/tokens')), []);
+  await view.close();
+});
+
+test('an admin whose role allows nothing else sets up the second factor that it requires', async () => {
+  await panel.call('POST', 'roles', { name: 'bare', rights: { stats: { read: 'own' } }, requires_second_factor: true });
+  await panel.call('POST', 'admins', { username: 'pari', password: 'paripass', is_sudo: false, role: 'bare' });
+  const view = await open(panel, { token: await panel.token('pari', 'paripass'), expected: ['403'] });
+  const { page } = view;
+  await view.go('/');
+  await page.getByText('Your role requires a second factor').waitFor();
+  await page.getByRole('button', { name: 'Set up an authenticator app' }).waitFor();
+  assert.match(page.url(), /#\/me/);
   await view.close();
 });

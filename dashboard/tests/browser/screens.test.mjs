@@ -2,9 +2,9 @@
 // sizes and times of the first load.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
+import test, { before } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { PASSWORD, open, quit, settled, startPanel, violations } from './panel.mjs';
+import { PASSWORD, open, settled, startPanel, violations } from './panel.mjs';
 
 /** Most bytes of the first load, compressed: 250 kB are promised, of which 30 kB stay free for what is to come. */
 const FIRST_LOAD = 220_000;
@@ -27,10 +27,6 @@ before(async () => {
     `/nodes/${node.id}/log?q=line&level=error`, `/nodes/${node.id}/config`, `/nodes/${node.id}/traffic`, `/nodes/${node.id}/status?drawer=edit`, '/services',
     '/services?drawer=new', `/services?drawer=${service.id}`, '/hosts', '/hosts?view=order', '/hosts?drawer=new', `/hosts?drawer=new-${inbounds[0].id}`, `/hosts?drawer=${host.id}`,
     `/hosts?inbound=${inbounds[0].id}`, '/inbounds', '/admins', '/admins?drawer=new', '/admins?drawer=edit-root', '/admins?drawer=give-root', '/admins?drawer=quota-root', '/admins?drawer=traffic-root', '/roles', '/roles?drawer=new', '/roles?drawer=edit-owner', '/me', '/me?drawer=token', '/me?tokens=all', '/cluster', '/cluster?state=failed', '/audit', '/audit?object=user&actor=admin', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/settings/telegram', '/nowhere'];
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 // Each view looks for what only it can show: structure does not depend on colours, colours not on the language, and texts that

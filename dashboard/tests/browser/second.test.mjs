@@ -2,15 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import test, { after, before } from 'node:test';
-import { open, quit, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, startPanel, until } from './panel.mjs';
 
 let panel;
 before(async () => { panel = await startPanel(); });
-after(async () => {
-  await quit();
-  await panel?.stop();
-});
 
 /** The code of an authenticator app (RFC 6238), of this half minute or one near it. */
 function codeOf(secret, steps = 0) {

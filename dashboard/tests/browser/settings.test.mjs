@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until, violations } from './panel.mjs';
+import { open, settled, startPanel, until, violations } from './panel.mjs';
 
 const SUBSCRIPTION = 'system/settings/subscription';
 const OLD_RULES = [
@@ -30,11 +30,7 @@ before(async () => {
   await new Promise((resolve) => telegram.listen(0, '127.0.0.1', resolve));
   panel = await startPanel({ TELEGRAM_API_URL: `http://127.0.0.1:${telegram.address().port}` });
 });
-after(async () => {
-  telegram?.close();
-  await quit();
-  await panel?.stop();
-});
+after(() => telegram?.close());
 
 /** Bodies of the changes that a page sends, by method and path. */
 function sent(page) {

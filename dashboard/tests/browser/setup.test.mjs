@@ -1,18 +1,14 @@
 // The first admin of a new panel: the log's link makes it once.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, PASSWORD, quit, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, PASSWORD, startPanel, until } from './panel.mjs';
 
 let panel;
 let code;
 before(async () => {
   panel = await startPanel({}, { admin: false });
   code = await until('the link', async () => /#\/setup\/(\w+)/.exec(panel.process.output())?.[1]);
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 test('the link of the log makes the first admin, who is signed in; it works once', async () => {

@@ -1,8 +1,8 @@
 // The list of users: filters and sorts, saved views, changes of many, the keyboard alone, sheets of QR codes.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until, violations } from './panel.mjs';
 import { decode } from './qr.mjs';
 
 let panel;
@@ -10,10 +10,6 @@ let furniture;
 before(async () => {
   panel = await startPanel();
   furniture = await panel.furnish();
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const GB = 1024 ** 3;

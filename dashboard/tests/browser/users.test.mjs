@@ -1,8 +1,8 @@
 // A working user from nothing, with the mouse and with the keyboard alone; search, filters, bulk; Back; refusals.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, PASSWORD, quit, settled, startPanel, until } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, PASSWORD, settled, startPanel, until } from './panel.mjs';
 import { decode } from './qr.mjs';
 
 let panel;
@@ -10,10 +10,6 @@ let furniture;
 before(async () => {
   panel = await startPanel();
   furniture = await panel.furnish();
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 async function named(name, more = {}) {

@@ -1,8 +1,8 @@
 // "Why doesn't it work?" on a user's page: in words, in every language, with the way to where it is fixed.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { open, quit, settled, startPanel, until, violations } from './panel.mjs';
+import test, { before } from 'node:test';
+import { open, settled, startPanel, until, violations } from './panel.mjs';
 
 let panel;
 let furniture;
@@ -10,10 +10,6 @@ before(async () => {
   panel = await startPanel();
   furniture = await panel.furnish();
   await panel.call('POST', 'users', { username: 'ann', expire_strategy: 'never', service_ids: [furniture.service.id] });
-});
-after(async () => {
-  await quit();
-  await panel?.stop();
 });
 
 const panelOf = (page, name = 'Why doesn’t it work?') => page.getByRole('region', { name });

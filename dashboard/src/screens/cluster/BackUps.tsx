@@ -10,7 +10,7 @@ export function BackUps({ of }: { of: Cluster['back_up'] }) {
   const { t, f } = useI18n();
   const { ask } = useOverlays();
   if (of == null) return <Panel title={t('backup.title')}><p className="soft">{t('backup.off')}</p></Panel>;
-  const now = <Button onClick={() => ask({ ...runTask('back_up', t), title: t('backup.now'), body: t('backup.now.body'), act: t('backup.now') })}>{t('backup.now')}</Button>;
+  const now = <Button needs="cluster:write" onClick={() => ask({ ...runTask('back_up', t), title: t('backup.now'), body: t('backup.now.body'), act: t('backup.now') })}>{t('backup.now')}</Button>;
   return (
     <Panel title={t('backup.title')} aside={now}>
       <Facts facts={[

@@ -2,6 +2,7 @@
 
 import { type KeyboardEvent, useLayoutEffect, useRef, useState } from 'react';
 import type { Host, Inbound } from '../../api/client.ts';
+import { mayNow } from '../../api/rights.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Problem, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
@@ -53,7 +54,7 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
     event.preventDefault();
     event.stopPropagation();
     if (event.altKey) {
-      move(index, index + step);
+      if (mayNow('hosts:write')) move(index, index + step);
     } else list.current?.querySelectorAll<HTMLElement>('[data-place]')[index + step]?.focus();
   };
   const save = async () => {
@@ -82,7 +83,7 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
             data-place={index}
             className={dragged === host.id ? 'dragged' : undefined}
             tabIndex={0}
-            draggable
+            draggable={mayNow('hosts:write')}
             onKeyDown={(event) => { if (event.target === event.currentTarget) onKey(event, index); }}
             onDragStart={(event) => { event.dataTransfer.effectAllowed = 'move'; event.dataTransfer.setData('text/plain', String(host.id)); setDragged(host.id); }}
             onDragEnd={() => setDragged(null)}
@@ -101,8 +102,8 @@ export function HostOrder({ hosts, inbounds }: { hosts: Host[]; inbounds: Inboun
             <span className="grow"><bdi>{host.remark}</bdi> <span className="soft small"><bdi>{where(host)}</bdi></span></span>
             {host.is_disabled && <Status tone="off">{t('state.disabled')}</Status>}
             <span className="row" style={{ gap: 0 }}>
-              <Button icon="up" look="quiet" label={t('hosts.move_up', { name: host.remark })} disabled={index === 0} onClick={() => move(index, index - 1)} />
-              <Button icon="down" look="quiet" label={t('hosts.move_down', { name: host.remark })} disabled={index === order.length - 1} onClick={() => move(index, index + 1)} />
+              <Button needs="hosts:write" icon="up" look="quiet" label={t('hosts.move_up', { name: host.remark })} disabled={index === 0} onClick={() => move(index, index - 1)} />
+              <Button needs="hosts:write" icon="down" look="quiet" label={t('hosts.move_down', { name: host.remark })} disabled={index === order.length - 1} onClick={() => move(index, index + 1)} />
             </span>
           </li>
         ))}

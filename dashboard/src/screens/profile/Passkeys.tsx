@@ -18,7 +18,7 @@ type Changed = Schemas['FactorChanged'];
 const passkeys = () =>
   queryOptions({ queryKey: ['second-factor', 'passkeys'], queryFn: ({ signal }) => data(api.GET('/api/second-factor/passkeys', { signal })), refetchInterval: announcedInterval });
 
-export function Passkeys({ username }: { username: string }) {
+export function Passkeys({ username, mayChange }: { username: string; mayChange: boolean }) {
   const { t } = useI18n();
   const read = useQuery(passkeys());
   const { done, codes } = useFactorChange(username);
@@ -28,13 +28,13 @@ export function Passkeys({ username }: { username: string }) {
     close();
     done(answer);
   };
-  const add = hasPasskeys() ? <Button icon="plus" look="primary" onClick={() => setAct({ add: true })}>{t('passkeys.add')}</Button> : undefined;
+  const add = hasPasskeys() && mayChange ? <Button icon="plus" look="primary" onClick={() => setAct({ add: true })}>{t('passkeys.add')}</Button> : undefined;
   return (
     <Panel title={t('passkeys.title')} aside={add}>
       {!hasPasskeys() && <p className="soft">{t('passkeys.unavailable')}</p>}
       <Loaded of={read} rows={2}>
         {(items) => items.length === 0 ? <p className="soft">{t('passkeys.about')}</p> : (
-          <ul className="rows">{items.map((one) => <Row key={one.id} of={one} rename={() => setAct({ rename: one })} remove={() => setAct({ remove: one })} />)}</ul>
+          <ul className="rows">{items.map((one) => <Row key={one.id} of={one} mayChange={mayChange} rename={() => setAct({ rename: one })} remove={() => setAct({ remove: one })} />)}</ul>
         )}
       </Loaded>
       {act !== null && 'add' in act && <Add username={username} onDone={changed} onClose={close} />}
@@ -45,7 +45,7 @@ export function Passkeys({ username }: { username: string }) {
   );
 }
 
-function Row({ of, rename, remove }: { of: Passkey; rename: () => void; remove: () => void }) {
+function Row({ of, mayChange, rename, remove }: { of: Passkey; mayChange: boolean; rename: () => void; remove: () => void }) {
   const { t } = useI18n();
   const own = useQuery(factors());
   // The last factor of an admin whose role requires one stays.
@@ -59,10 +59,12 @@ function Row({ of, rename, remove }: { of: Passkey; rename: () => void; remove: 
           {' · '}{of.last_used_at == null ? t('tokens.unused') : <>{t('sessions.used')} <Moment at={of.last_used_at} /></>}
         </p>
       </div>
-      <ActionMenu label={t('actions.of', { name: of.name })} actions={[
-        { id: 'rename', label: t('passkeys.rename', { name: of.name }), icon: 'edit', run: rename },
-        stays ? null : { id: 'remove', label: t('passkeys.remove', { name: of.name }), icon: 'trash', bad: true, run: remove },
-      ]} />
+      {mayChange && (
+        <ActionMenu label={t('actions.of', { name: of.name })} actions={[
+          { id: 'rename', label: t('passkeys.rename', { name: of.name }), icon: 'edit', run: rename },
+          stays ? null : { id: 'remove', label: t('passkeys.remove', { name: of.name }), icon: 'trash', bad: true, run: remove },
+        ]} />
+      )}
     </li>
   );
 }

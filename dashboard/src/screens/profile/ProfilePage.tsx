@@ -2,8 +2,9 @@
 
 import { type FormEvent, useState } from 'react';
 import { useQuery } from '@tanstack/react-query';
-import { api, data } from '../../api/client.ts';
+import { type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
+import { has } from '../../api/rights.ts';
 import { session } from '../../api/session.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Panel, Problem } from '../../ui/basics.tsx';
@@ -13,6 +14,7 @@ import { Passkeys } from './Passkeys.tsx';
 import { SecondFactor } from './SecondFactor.tsx';
 import { Sessions } from './Sessions.tsx';
 import { Tokens } from './Tokens.tsx';
+import { factors } from './factors.tsx';
 
 export function ProfilePage() {
   const { t } = useI18n();
@@ -23,14 +25,27 @@ export function ProfilePage() {
       <Loaded of={me}>
         {(admin) => (
           <div className="stack">
-            <Password username={admin.username} />
-            <SecondFactor username={admin.username} />
-            <Passkeys username={admin.username} />
-            <Sessions />
-            <Tokens me={admin} />
+            {has(admin, 'profile:write=own') && <Password username={admin.username} />}
+            <Factors admin={admin} />
+            {has(admin, 'sessions:read=own') && <Sessions />}
+            {has(admin, 'tokens:read=own') && <Tokens me={admin} />}
           </div>
         )}
       </Loaded>
+    </>
+  );
+}
+
+/** A role that requires a second factor lets its admins set one up, whatever else it grants. */
+function Factors({ admin }: { admin: Schemas['CurrentAdminBody'] }) {
+  const own = useQuery(factors()).data;
+  const mustSetUp = own !== undefined && own.required && !own.totp && own.passkeys === 0;
+  if (!mustSetUp && !has(admin, 'sessions:read=own')) return null;
+  const mayChange = mustSetUp || has(admin, 'profile:write=own');
+  return (
+    <>
+      <SecondFactor username={admin.username} mayChange={mayChange} />
+      <Passkeys username={admin.username} mayChange={mayChange} />
     </>
   );
 }

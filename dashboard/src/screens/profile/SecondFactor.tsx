@@ -12,7 +12,7 @@ import { OwnPassword, factors, useFactorChange } from './factors.tsx';
 type Act = 'app' | 'codes' | 'remove';
 type Changed = Schemas['FactorChanged'];
 
-export function SecondFactor({ username }: { username: string }) {
+export function SecondFactor({ username, mayChange }: { username: string; mayChange: boolean }) {
   const { t } = useI18n();
   const read = useQuery(factors());
   const [act, setAct] = useState<Act | null>(null);
@@ -33,11 +33,13 @@ export function SecondFactor({ username }: { username: string }) {
               {totp ? <p><Status tone="good">{t('second.on')}</Status></p>
                 : required && !any ? <Notice tone="attention">{t('second.required')}</Notice> : <p className="soft">{t('second.about')}</p>}
               {any && <p className="soft">{t('second.left', { count: recovery_codes })}</p>}
-              <div className="chips">
-                {any && <Button onClick={() => setAct('codes')}>{t('second.codes.new')}</Button>}
-                <Button look={any ? '' : 'primary'} onClick={() => setAct('app')}>{t(totp ? 'second.replace' : 'second.set_up')}</Button>
-                {totp && (!required || passkeys > 0) && <Button look="danger" onClick={() => setAct('remove')}>{t('second.remove')}</Button>}
-              </div>
+              {mayChange && (
+                <div className="chips">
+                  {any && <Button onClick={() => setAct('codes')}>{t('second.codes.new')}</Button>}
+                  <Button look={any ? '' : 'primary'} onClick={() => setAct('app')}>{t(totp ? 'second.replace' : 'second.set_up')}</Button>
+                  {totp && (!required || passkeys > 0) && <Button look="danger" onClick={() => setAct('remove')}>{t('second.remove')}</Button>}
+                </div>
+              )}
             </div>
           );
         }}

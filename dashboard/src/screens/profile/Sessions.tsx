@@ -35,7 +35,7 @@ export function Sessions() {
     },
   });
   return (
-    <Panel title={t('sessions.title')} aside={<Button look="danger" onClick={endAll}>{t('sessions.end_all')}</Button>}>
+    <Panel title={t('sessions.title')} aside={<Button needs="sessions:write=own" look="danger" onClick={endAll}>{t('sessions.end_all')}</Button>}>
       <Loaded of={read} rows={3}>
         {({ items, pages }) => items.length === 0 ? <p className="soft">{t('sessions.none')}</p> : (
           <>
@@ -63,7 +63,7 @@ function Row({ of }: { of: Schemas['SessionBody'] }) {
           {of.address != null && <> · <bdi dir="ltr">{of.address}</bdi></>} · {t('sessions.since')} <Moment at={of.created_at} />
         </p>
       </div>
-      <Button look="quiet" onClick={end}>{t(of.is_current ? 'signout' : 'sessions.end')}</Button>
+      <Button needs={of.is_current ? undefined : 'sessions:write=own'} look="quiet" onClick={end}>{t(of.is_current ? 'signout' : 'sessions.end')}</Button>
     </li>
   );
 }

@@ -45,7 +45,7 @@ export function Tokens({ me }: { me: Me }) {
     void navigate({ search: (now) => ({ ...now, tokens: which === 'all' ? which : undefined }) });
   };
   return (
-    <Panel title={t('tokens.title')} aside={<Button icon="plus" look="primary" onClick={() => open('token')}>{t('tokens.new')}</Button>}>
+    <Panel title={t('tokens.title')} aside={<Button needs="tokens:write=own" icon="plus" look="primary" onClick={() => open('token')}>{t('tokens.new')}</Button>}>
       {mayNow('tokens:read') && <Segments name="tokens" label={t('tokens.title')} value={all ? 'all' : 'own'} onChange={show} choices={[['own', t('tokens.own')], ['all', t('tokens.all')]]} />}
       <Loaded of={read} rows={3}>
         {({ items, pages }) => items.length === 0 ? <p className="soft">{t('tokens.none')}</p> : (
@@ -55,7 +55,7 @@ export function Tokens({ me }: { me: Me }) {
           </>
         )}
       </Loaded>
-      {search.drawer === 'token' && (
+      {search.drawer === 'token' && mayNow('tokens:write=own') && (
         <Drawer title={t('tokens.new')} name={t('tokens.new')} onClose={() => open()}>
           <Editor me={me} onMade={(token) => { setMade(token); open(); }} onClose={() => open()} />
         </Drawer>
@@ -93,7 +93,7 @@ function Row({ of, withAdmin, rotate }: { of: Token; withAdmin: boolean; rotate:
           {of.addresses.length > 0 && <> · <bdi dir="ltr">{of.addresses.join(' ')}</bdi></>}
         </p>
       </div>
-      <ActionMenu label={t('actions.of', { name: of.name })} actions={[
+      <ActionMenu needs="tokens:write=own" label={t('actions.of', { name: of.name })} actions={[
         { id: 'rotate', label: t('tokens.rotate'), icon: 'edit', run: rotate },
         { id: 'revoke', label: t('tokens.revoke', { name: of.name }), icon: 'trash', bad: true, run: revoke },
       ]} />

@@ -41,7 +41,7 @@ export function RuleOffer({ unsaved, onTaken }: { unsaved: boolean; onTaken: (se
           </table>
         </div>
       </details>
-      <Button disabled={unsaved} onClick={take}>{t('offer.take')}</Button>
+      <Button needs="settings:write" disabled={unsaved} onClick={take}>{t('offer.take')}</Button>
       {unsaved && <p className="soft small">{t('offer.unsaved')}</p>}
     </Notice>
   );

@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { FormEvent } from 'react';
 import { type Schemas, api, data } from '../../api/client.ts';
 import { queryClient, subscriptionSettings } from '../../api/queries.ts';
+import { mayNow } from '../../api/rights.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Panel, Problem } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
@@ -63,20 +64,22 @@ function Form({ settings }: { settings: Settings }) {
       <Restored form={form} />
       <RuleOffer unsaved={changed.rules !== undefined} onTaken={taken} />
       <form onSubmit={(event) => void submit(event)} noValidate className="stack" style={{ gap: 16 }}>
-        <Panel title={t('settings.subscription')}>
-          <div className="stack" style={{ gap: 16 }}>
-            <Field label={t('settings.title')} problem={refused.profile_title}>{(attributes) => <input {...attributes} className="input" dir="auto" value={draft.profile_title} onChange={(event) => set({ profile_title: event.target.value })} />}</Field>
-            <Field label={t('settings.support')} problem={refused.support_link}>{(attributes) => <input {...attributes} className="input" dir="ltr" value={draft.support_link} onChange={(event) => set({ support_link: event.target.value })} />}</Field>
-            <Field label={t('settings.interval')} problem={refused.update_interval}>{(attributes) => <input {...attributes} className="input" type="number" min="1" dir="ltr" style={{ maxInlineSize: 120 }} value={draft.update_interval} onChange={(event) => set({ update_interval: Number(event.target.value) })} />}</Field>
-            <div>
-              {flag('template_on_acceptance', t('settings.page'))}
-              {flag('shuffle_configs', t('settings.shuffle'))}
-              {flag('placeholder_if_disabled', t('settings.placeholder'))}
+        <fieldset disabled={!mayNow('settings:write')} style={{ display: 'contents' }}>
+          <Panel title={t('settings.subscription')}>
+            <div className="stack" style={{ gap: 16 }}>
+              <Field label={t('settings.title')} problem={refused.profile_title}>{(attributes) => <input {...attributes} className="input" dir="auto" value={draft.profile_title} onChange={(event) => set({ profile_title: event.target.value })} />}</Field>
+              <Field label={t('settings.support')} problem={refused.support_link}>{(attributes) => <input {...attributes} className="input" dir="ltr" value={draft.support_link} onChange={(event) => set({ support_link: event.target.value })} />}</Field>
+              <Field label={t('settings.interval')} problem={refused.update_interval}>{(attributes) => <input {...attributes} className="input" type="number" min="1" dir="ltr" style={{ maxInlineSize: 120 }} value={draft.update_interval} onChange={(event) => set({ update_interval: Number(event.target.value) })} />}</Field>
+              <div>
+                {flag('template_on_acceptance', t('settings.page'))}
+                {flag('shuffle_configs', t('settings.shuffle'))}
+                {flag('placeholder_if_disabled', t('settings.placeholder'))}
+              </div>
+              {draft.placeholder_if_disabled && <Field label={t('settings.placeholder_name')} problem={refused.placeholder_remark}>{(attributes) => <input {...attributes} className="input" dir="auto" value={draft.placeholder_remark} onChange={(event) => set({ placeholder_remark: event.target.value })} />}</Field>}
             </div>
-            {draft.placeholder_if_disabled && <Field label={t('settings.placeholder_name')} problem={refused.placeholder_remark}>{(attributes) => <input {...attributes} className="input" dir="auto" value={draft.placeholder_remark} onChange={(event) => set({ placeholder_remark: event.target.value })} />}</Field>}
-          </div>
-        </Panel>
-        <Rules rules={draft.rules} onChange={(rules) => set({ rules })} />
+          </Panel>
+          <Rules rules={draft.rules} onChange={(rules) => set({ rules })} />
+        </fieldset>
         {overtaken && !busy && <Overtaken onLoad={loadAgain} />}
         {error !== null && <Problem error={error} />}
         <div><Button needs="settings:write" type="submit" look="primary" disabled={busy || overtaken || Object.keys(changed).length === 0}>{busy ? t('working') : t('save')}</Button></div>

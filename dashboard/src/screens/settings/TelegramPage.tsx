@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { type Schemas, api, data } from '../../api/client.ts';
 import { queryClient, telegramSettings } from '../../api/queries.ts';
+import { mayNow } from '../../api/rights.ts';
 import { numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Notice, Panel, Problem, Status } from '../../ui/basics.tsx';
@@ -90,7 +91,7 @@ function Form({ settings }: { settings: Settings | null }) {
       <Restored form={form} />
       {!stored && <Notice><p>{t('telegram.environment')}</p></Notice>}
       <Panel title={t('settings.telegram')}>
-        <div className="stack" style={{ gap: 16 }}>
+        <fieldset disabled={!mayNow('settings:write')} className="stack" style={{ gap: 16 }}>
           <Field label={t('telegram.token')} hint={t('telegram.token_hint')} problem={refused.token}>
             {(attributes) => (
               <div className="row" style={{ gap: 8 }}>
@@ -105,7 +106,7 @@ function Form({ settings }: { settings: Settings | null }) {
           <Field label={t('telegram.channel')} hint={t('telegram.channel_hint')} problem={channel === undefined ? t('telegram.not_id') : refused.channel_id}>
             {(attributes) => <input {...attributes} className="input mono" dir="ltr" inputMode="numeric" spellCheck={false} placeholder="-1001234567890" value={draft.channel} onChange={(event) => set({ channel: event.target.value })} />}
           </Field>
-        </div>
+        </fieldset>
       </Panel>
       {overtaken && busy === null && <Overtaken onLoad={loadAgain} />}
       {error !== null && <Problem error={error} />}

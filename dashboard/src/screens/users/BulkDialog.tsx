@@ -5,6 +5,7 @@ import { useReducer, useState } from 'react';
 import * as queries from '../../api/queries.ts';
 import { numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
+import { AmountField } from '../../ui/AmountField.tsx';
 import { Choose, Field, Loaded, Meter } from '../../ui/basics.tsx';
 import { FormDialog } from '../../ui/FormDialog.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
@@ -102,18 +103,8 @@ function Inputs({ asked, draft, set, refused }: { asked: BulkProps['act']; draft
       return <Field label={t('bulk.days')} problem={refused.seconds}>{(attributes) => <input {...attributes} {...decimal} autoFocus value={draft.days} onChange={(event) => set({ days: event.target.value })} />}</Field>;
     case 'add_data':
       return (
-        <Field label={t('bulk.amount')} problem={refused.bytes}>
-          {(attributes) => (
-            <div className="row">
-              <input {...attributes} {...decimal} autoFocus value={draft.amount} onChange={(event) => set({ amount: event.target.value })} />
-              <span style={{ flex: '0 0 88px' }}>
-                <Choose aria-label={t('unit')} value={draft.unit} onChange={(event) => set({ unit: event.target.value as Unit })}>
-                  {Object.keys(SIZE).map((unit) => <option key={unit}>{unit}</option>)}
-                </Choose>
-              </span>
-            </div>
-          )}
-        </Field>
+        <AmountField label={t('bulk.amount')} problem={refused.bytes} autoFocus amount={draft.amount} unit={draft.unit}
+          onAmount={(amount) => set({ amount })} onUnit={(unit) => set({ unit })} />
       );
     case 'set_owner': return <Owner value={draft.owner} onChange={(owner) => set({ owner })} />;
     case 'add_service': case 'remove_service': return <Service value={draft.service} onChange={(service) => set({ service })} />;

@@ -7,6 +7,7 @@ import { type Schemas, type User, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { moment, numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
+import { AmountField } from '../../ui/AmountField.tsx';
 import { Button, Choose, Field, Loaded, Segments, readAgain } from '../../ui/basics.tsx';
 import { Choices } from '../../ui/Choices.tsx';
 import { DateField } from '../../ui/DateField.tsx';
@@ -141,18 +142,8 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
             {(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={32} value={draft.username} onChange={(event) => set({ username: event.target.value })} />}
           </Field>
         )}
-        <Field label={t('user.limit')} hint={t('hint.limit')} problem={shown.limit ?? refused.data_limit}>
-          {(attributes) => (
-            <div className="row">
-              <input {...attributes} className="input" inputMode="decimal" autoComplete="off" placeholder={t('unlimited')} value={draft.limit} onChange={(event) => set({ limit: event.target.value })} />
-              <span style={{ flex: '0 0 88px' }}>
-                <Choose aria-label={t('unit')} value={draft.unit} onChange={(event) => set({ unit: event.target.value as Unit })}>
-                  {Object.keys(SIZE).map((unit) => <option key={unit}>{unit}</option>)}
-                </Choose>
-              </span>
-            </div>
-          )}
-        </Field>
+        <AmountField label={t('user.limit')} hint={t('hint.limit')} problem={shown.limit ?? refused.data_limit} placeholder={t('unlimited')}
+          amount={draft.limit} unit={draft.unit} onAmount={(limit) => set({ limit })} onUnit={(unit) => set({ unit })} />
         <Field label={t('user.reset')}>
           {(attributes) => (
             <Choose {...attributes} value={draft.reset} onChange={(event) => set({ reset: event.target.value as Reset })}>

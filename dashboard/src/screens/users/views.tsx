@@ -5,6 +5,7 @@ import { Link } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
+import { useMay } from '../../api/rights.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { useMe } from '../../shell/Shell.tsx';
 import { Button, Field, Problem } from '../../ui/basics.tsx';
@@ -77,18 +78,19 @@ function ViewsOf({ admin, search }: { admin: string; search: UserSearch }) {
   const { busy, error, run } = useSubmit();
   const read = useQuery(queries.views());
   const [naming, setNaming] = useState(false);
+  const mayWrite = useMay()('profile:write=own');
   const loaded = read.data !== undefined;
   const isFull = (read.data?.views.length ?? 0) >= MOST;
   useEffect(() => {
     const own = loaded ? ofBrowser(admin) : [];
     // After an error they stay in the browser, and the next visit tries again.
-    if (own.length > 0 && !isFull) void hand(own, admin).catch(() => undefined);
-  }, [loaded, isFull, admin]);
+    if (own.length > 0 && !isFull && mayWrite) void hand(own, admin).catch(() => undefined);
+  }, [loaded, isFull, mayWrite, admin]);
   const views: View[] = (read.data?.views ?? []).map(({ name, search }) => ({ name, search: searchOf(search) }));
   const save = (name: string) => change((before) => [...before.filter((view) => view.name !== name), { name, search: JSON.stringify(search) }]);
   const remove = (name: string) => run(() => change((before) => before.filter((view) => view.name !== name)));
   const current = views.find((view) => same(view.search, search));
-  const fresh = current === undefined && Object.keys(search).length > 0;
+  const fresh = current === undefined && Object.keys(search).length > 0 && mayWrite;
   if (!loaded || (views.length === 0 && !fresh)) return null;
   return (
     <nav className="views" aria-label={t('views')}>
@@ -96,7 +98,7 @@ function ViewsOf({ admin, search }: { admin: string; search: UserSearch }) {
       {views.map((view) => (
         <span key={view.name} className={view === current ? 'view at' : 'view'}>
           <Link to="/users" search={view.search} activeOptions={EXACT}><bdi>{view.name}</bdi></Link>
-          <button type="button" aria-label={t('views.remove', { name: view.name })} title={t('views.remove', { name: view.name })} disabled={busy} onClick={() => void remove(view.name)}><Icon name="close" /></button>
+          {mayWrite && <button type="button" aria-label={t('views.remove', { name: view.name })} title={t('views.remove', { name: view.name })} disabled={busy} onClick={() => void remove(view.name)}><Icon name="close" /></button>}
         </span>
       ))}
       {fresh && !isFull && <Button look="quiet" icon="plus" onClick={() => setNaming(true)}>{t('views.save')}</Button>}
