@@ -9,7 +9,7 @@ use crate::domain::moment::Moment;
 use crate::store::audit::entries;
 use crate::store::{Db, Tx};
 
-/// What the entry says besides the back-up's own head.
+/// The content of the entry, besides the back-up's own head.
 #[derive(Clone, Debug)]
 pub struct AuditNote {
     /// Address of the back-up.

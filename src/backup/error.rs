@@ -20,7 +20,7 @@ pub enum BackupError {
     /// The schema could not be created.
     #[error(transparent)]
     Migration(#[from] MigrationError),
-    /// What was backed up is there, in the schema of that time.
+    /// The data is restored, in the schema of that time.
     #[error("the back-up is restored, but its tables could not be brought up to date; run `sarban migrate`")]
     NotMigrated(#[source] MigrationError),
     /// A file could not be read or written.

@@ -64,7 +64,7 @@ pub struct PresentedToken {
     hash: String,
 }
 
-/// An API token, without its secret, as the HTTP API and commands show it.
+/// An API token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ApiTokenBody)]
 pub struct ApiTokenDocument {

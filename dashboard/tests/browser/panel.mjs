@@ -179,7 +179,14 @@ export async function violations(page, rules) {
   // Outside of the page's policy, like a debugger.
   if (await page.evaluate(() => globalThis.axe === undefined)) await page.evaluate(axe);
   const runOnly = rules ?? ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-  const { violations: found } = await page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly }), runOnly);
+  const look = async () => {
+    // A list that is being read again is pale until then.
+    await settled(page);
+    return (await page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly }), runOnly)).violations;
+  };
+  let found = await look();
+  // It may have been read again during the look.
+  if (found.length > 0) found = await look();
   return found.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(' ')} — ${node.failureSummary?.split('\n').slice(1, 2).join('').trim()}`));
 }
 
