@@ -74,13 +74,13 @@ pub struct Caches {
 
 impl Caches {
     /// Empty caches for a panel that handles at most that many requests at once. Must be called in a runtime.
-    pub fn start(panel: &Panel, requests_at_once: usize) -> Self {
+    pub fn start(panel: &Panel, requests_at_once: usize, fetches: FetchLog) -> Self {
         let (changes, clock) = (&panel.changes, &panel.clock);
         Self {
             panel: panel.clone(),
             users: Lookups::start(panel, requests_at_once),
             totals: TotalCache::new(panel),
-            fetches: FetchLog::default(),
+            fetches,
             sources: SourceCache::new(panel),
             accounts: Cache::new(changes.clone(), clock.clone(), ADMINS),
             ended: Cache::new(changes.clone(), clock.clone(), SESSIONS),

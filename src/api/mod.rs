@@ -83,6 +83,9 @@ pub mod stats;
 mod subscription;
 mod usage;
 mod users;
+mod waiting;
+
+pub use waiting::waiting_routes;
 
 use http::boundary::Boundary;
 use http::routes::Routes;
@@ -96,8 +99,11 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// The endpoint of all requests to an edge: subscriptions, probes and metrics.
 pub fn edge_routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    let routes = Routes::default().and(subscription::routes).and(health::routes).and(metrics::routes);
-    Boundary { state, routes: routes.into_endpoint() }
+    Boundary { state, routes: edge_endpoints().into_endpoint() }
+}
+
+fn edge_endpoints() -> Routes {
+    Routes::default().and(subscription::routes).and(health::routes).and(metrics::routes)
 }
 
 /// Method and path of every endpoint, for example `(GET, /api/users/:username)`.

@@ -11,6 +11,7 @@ use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::caches::Caches;
 use crate::actions::copy::LocalCopy;
+use crate::actions::fetch_log::FetchLog;
 use crate::actions::sign_in_limits::SignInLimits;
 use crate::actions::subscriptions::RenderContext;
 use crate::cluster::shared_counters::SharedCounters;
@@ -99,8 +100,10 @@ pub struct Options {
     pub render_context: RenderContext,
     /// The local copy of what subscriptions need; `None` without one.
     pub copy: Option<LocalCopy>,
-    /// True at an edge: there is no database, and subscriptions come from the copy alone.
+    /// True at an edge, and while the start waits for the database: subscriptions come from the copy alone.
     pub copy_only: bool,
+    /// Subscription fetches that were noted while the start waited.
+    pub fetches: FetchLog,
     /// Where Telegram's bots are reached, for tests of their settings.
     pub telegram: TelegramApi,
     /// Attempt counters shared by all hosts; `None` if each host counts by itself.
@@ -133,7 +136,7 @@ impl State {
             turns: Turns::default(),
             admission: Admission::new(options.requests_at_once),
             body_memory: BodyMemory::default(),
-            caches: Caches::start(&panel, options.requests_at_once),
+            caches: Caches::start(&panel, options.requests_at_once, options.fetches.clone()),
             admin_pages: AdminPages::new(&panel),
             panel,
             options,

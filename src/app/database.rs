@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
-use crate::store::{Db, OpenOptions, migrate};
+use crate::store::migrate::MigrationError;
+use crate::store::users::list;
+use crate::store::{Condition, Db, OpenOptions, StoreError, migrate};
 
 /// Longest time that a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +56,45 @@ fn direct_options(settings: &Settings) -> OpenOptions {
         connections: 1,
         ..options(settings)
     }
+}
+
+/// Applies pending migrations, or refuses to start with any, and opens the database for requests and tasks.
+pub(super) async fn open_current(settings: &Settings, migrate: bool) -> anyhow::Result<Db> {
+    let direct = open_direct(settings).await?;
+    let current = bring_schema_up_to_date(&direct, migrate).await;
+    direct.close().await;
+    current?;
+    let db = open(settings).await?;
+    if !list::search_is_indexed(&db).await? {
+        tracing::warn!(
+            "searching for user names has no index and is slow with many users; run these statements as a role \
+             that may: CREATE EXTENSION pg_trgm; CREATE INDEX user_names_parts ON user_names USING gin (username \
+             gin_trgm_ops)"
+        );
+    }
+    Ok(db)
+}
+
+async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
+    if apply {
+        let applied = migrate::migrate(db).await?;
+        if applied > 0 {
+            tracing::info!(applied, "applied pending migrations");
+        }
+        return Ok(());
+    }
+    match migrate::pending(db).await? {
+        0 => Ok(()),
+        pending => bail!("{pending} migrations are pending: run `sarban migrate`, or start without --no-migrate"),
+    }
+}
+
+/// The state of the database that made opening it fail, if that is the reason.
+pub(super) fn condition(error: &anyhow::Error) -> Option<Condition> {
+    error.chain().find_map(|error| {
+        let migrating = error.downcast_ref::<MigrationError>().and_then(MigrationError::condition);
+        migrating.or_else(|| error.downcast_ref::<StoreError>().and_then(StoreError::condition))
+    })
 }
 
 /// Opens the database for requests and tasks.

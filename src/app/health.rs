@@ -106,6 +106,26 @@ pub(super) fn of_edge(
     })
 }
 
+/// The health of a panel whose start waits for the database, and why it waits.
+pub(super) fn of_waiting(
+    reason: watch::Receiver<Condition>,
+    clock: Clock,
+    stopping: CancellationToken,
+) -> (Health, Watchers) {
+    reporting(clock, stopping, move || HealthReport {
+        status: Status::Unavailable,
+        database: Part::Down,
+        database_reason: Some(match *reason.borrow() {
+            Condition::Unreachable => "the start waits: the database is unreachable",
+            Condition::TimedOut => "the start waits: the database did not answer in time",
+            Condition::ShuttingDown => "the start waits: the database is starting or stopping",
+            _ => "the start waits: the database can't be used",
+        }),
+        redis: Part::Off,
+        scheduler: SchedulerRole::None,
+    })
+}
+
 /// Reports, and remembers when they were asked for.
 fn reporting(
     clock: Clock,

@@ -17,6 +17,14 @@ const FETCHES_EVERY: Duration = Duration::from_secs(1);
 /// Pause between two writes of uses.
 const USES_EVERY: Duration = Duration::from_secs(30);
 
+/// Moves fetches from memory to the copy's file, where they wait for the database.
+pub(super) async fn store_in_copy(copy: &LocalCopy, fetches: &FetchLog) {
+    if let Err(error) = copy.store_fetches(fetches).await {
+        // Nothing is lost: the next call writes these fetches too.
+        tracing::warn!(error = with_sources(&error), "could not save the log of subscription fetches");
+    }
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub(super) struct LogWriter {

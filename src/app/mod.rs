@@ -7,6 +7,7 @@ mod coordination;
 mod database;
 mod descriptors;
 mod edge;
+mod entrance;
 mod health;
 mod idle_tracker;
 mod listener;

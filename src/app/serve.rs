@@ -25,7 +25,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         warn_of(&file_modes::find(&settings));
         return read_only::serve(&settings, listening.acceptor, metrics).await;
     }
-    let connected = listening.connect(&settings, options.migrate).await?;
+    let Some(connected) = listening.connect(&settings, options.migrate, &metrics).await? else { return Ok(()) };
     warn_of(&file_modes::secure(&settings));
     let running = connected.start(&settings, options, metrics).await?;
     let stopping = running.serve().await;

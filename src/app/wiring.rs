@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -11,6 +11,7 @@ use rand::rngs::{StdRng, SysRng};
 use super::{notifications, own_address, redis, render_context};
 use crate::actions::Panel;
 use crate::actions::copy::LocalCopy;
+use crate::actions::fetch_log::FetchLog;
 use crate::actions::notification_targets::LiveTargets;
 use crate::actions::panel_addresses;
 use crate::actions::subscriptions::RenderContext;
@@ -87,18 +88,18 @@ impl Wiring {
         Ok(Self { panel, redis, rng, options })
     }
 
-    /// Wires an edge, and returns its copy. `db` is an empty file in place of a database.
-    pub(super) fn of_edge(settings: &Settings, db: Db, machine: Machine) -> anyhow::Result<(Self, LocalCopy)> {
+    /// Wires a process that serves subscriptions from a copy alone. `db` answers nothing.
+    pub(super) fn of_copy(settings: &Settings, db: Db, machine: Machine, copy: LocalCopy) -> Self {
         let Machine { clock, rng, cores, .. } = machine;
-        let max_age = settings.subscription.copy_max_age;
-        if max_age.is_zero() {
-            bail!("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more");
-        }
-        let max_age = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
-        let folder = settings.subscription.copy_dir.as_ref().unwrap_or(&settings.instance.data_dir);
-        let copy = LocalCopy::new(folder, clock.clone(), max_age);
-        let options = Options { copy: Some(copy.clone()), copy_only: true, ..options(settings, cores, &[]) };
-        Ok((Self { panel: Panel::new(db, clock), redis: None, rng, options }, copy))
+        let options = Options { copy: Some(copy), copy_only: true, ..options(settings, cores, &[]) };
+        Self { panel: Panel::new(db, clock), redis: None, rng, options }
+    }
+
+    /// Goes on with fetches that were noted before.
+    #[must_use]
+    pub(super) fn with_fetches(mut self, fetches: FetchLog) -> Self {
+        self.options.fetches = fetches;
+        self
     }
 
     /// Templates and settings that subscriptions depend on.
@@ -134,6 +135,7 @@ fn options(settings: &Settings, cores: usize, found: &[FoundAddress]) -> Options
         render_context,
         copy: None,
         copy_only: false,
+        fetches: FetchLog::default(),
         telegram: notifications::telegram_api(settings),
         counters: None,
         sets: None,
@@ -142,9 +144,14 @@ fn options(settings: &Settings, cores: usize, found: &[FoundAddress]) -> Options
 
 /// The local copy of what subscriptions need. A SQLite database is on a disk of this host already, and a read-only panel writes nothing.
 fn local_copy(settings: &Settings, db: &Db, clock: &Clock) -> Option<LocalCopy> {
+    let is_wanted = db.engine() == Engine::Postgres && !settings.http.read_only;
+    if is_wanted { copy_of(settings, clock) } else { None }
+}
+
+/// The copy in the folder of the settings; `None` if they want none.
+pub(super) fn copy_of(settings: &Settings, clock: &Clock) -> Option<LocalCopy> {
     let max_age = settings.subscription.copy_max_age;
-    let is_wanted = db.engine() == Engine::Postgres && !settings.http.read_only && !max_age.is_zero();
-    let max_age = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+    let micros = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
     let folder = settings.subscription.copy_dir.as_ref().unwrap_or(&settings.instance.data_dir);
-    is_wanted.then(|| LocalCopy::new(folder, clock.clone(), max_age))
+    (!max_age.is_zero()).then(|| LocalCopy::new(folder, clock.clone(), micros))
 }

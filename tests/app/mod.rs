@@ -2,6 +2,7 @@
 
 mod announcements;
 pub mod clients;
+mod copy_file;
 mod database_states;
 mod edge;
 mod full_disk;
@@ -13,9 +14,12 @@ pub mod pgbouncer;
 pub mod processes;
 mod read_only;
 mod real_engines;
+mod replaced_database;
 mod replaced_file;
 mod replies;
 mod silent_cuts;
+mod slow_database;
+mod start_without_database;
 mod starved;
 mod stopping;
 mod take_over;

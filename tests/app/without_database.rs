@@ -24,22 +24,22 @@ use crate::support;
 use crate::support::servers::{Postgres, open_folder};
 
 /// Longest time until a state that is waited for, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
 /// Clients of each panel.
-const CLIENTS: u64 = 4;
+pub const CLIENTS: u64 = 4;
 /// Header of subscriptions from the copy.
-const COPY_AGE: &str = "x-subscription-copy-age";
+pub const COPY_AGE: &str = "x-subscription-copy-age";
 
 #[expect(clippy::disallowed_methods, reason = "tests have no settings")]
 fn number_of(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-fn link(user: u64) -> String {
+pub fn link(user: u64) -> String {
     format!("/sub/user_{user}/{user:032x}")
 }
 
-async fn until(state: &str, is_reached: impl AsyncFn() -> bool) {
+pub async fn until(state: &str, is_reached: impl AsyncFn() -> bool) {
     let end = Instant::now() + LIMIT;
     while !is_reached().await {
         assert!(Instant::now() < end, "after {LIMIT:?} not: {state}");
@@ -49,17 +49,17 @@ async fn until(state: &str, is_reached: impl AsyncFn() -> bool) {
 
 /// The result of the load.
 #[derive(Default)]
-struct Load {
-    stopping: AtomicBool,
-    fetches: AtomicU64,
+pub struct Load {
+    pub stopping: AtomicBool,
+    pub fetches: AtomicU64,
     from_copy: AtomicU64,
-    failed: std::sync::Mutex<Vec<String>>,
+    pub failed: std::sync::Mutex<Vec<String>>,
     /// Users whose subscription was fetched.
     users: std::sync::Mutex<HashSet<u64>>,
 }
 
 /// Fetches the links of users in turn until it is stopped.
-async fn fetch_in_turn(load: Arc<Load>, port: u16, first: u64, users: u64) {
+pub async fn fetch_in_turn(load: Arc<Load>, port: u16, first: u64, users: u64) {
     let http = Client::builder().timeout(LIMIT).no_proxy().build().expect("a client");
     for user in (first..).step_by(CLIENTS as usize * 2).map(|user| user % users + 1) {
         if load.stopping.load(Ordering::Relaxed) {
@@ -86,12 +86,12 @@ async fn fetch_in_turn(load: Arc<Load>, port: u16, first: u64, users: u64) {
     }
 }
 
-async fn status(panel: &PanelProcess, path: &str) -> u16 {
+pub async fn status(panel: &PanelProcess, path: &str) -> u16 {
     panel.request(Method::GET, path).send().await.expect("an answer").status().as_u16()
 }
 
 /// True if the copy in this folder has another key for a user than the first one.
-async fn has_new_key(folder: &Path, user: u64) -> bool {
+pub async fn has_new_key(folder: &Path, user: u64) -> bool {
     let file = CopyFile::open(&folder.join("subscriptions.copy")).await.expect("it opens").expect("a copy");
     let users = file.users(&format!("user_{user}")).await.expect("it is read");
     file.close().await;

@@ -4,6 +4,7 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sarban::actions::changes::Changes;
@@ -192,6 +193,21 @@ async fn second_process_of_a_folder_reads_and_takes_over(db: Db) {
         first.key("ann").await.as_deref() == Some("a2") && second.key("ann").await.as_deref() == Some("a2")
     })
     .await;
+    // What all subscriptions share is prepared once, not each time that the second one looks at the file.
+    let sources = async || second.copy.subscriber("ann", "").await.unwrap().expect("the copy serves").sources;
+    let prepared = sources().await;
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (3, 'eve', 'e1', 'never', 0);
+         INSERT INTO user_traffic (user_id, created_at) VALUES (3, 0)",
+    )
+    .await;
+    let counted = async || second.copy.report().expect("a report").users == 3;
+    until("the second one has looked at the file", counted).await;
+    assert!(Arc::ptr_eq(&prepared, &sources().await), "nothing that all share has changed");
+    execute(&db, "INSERT INTO panel_address (family, address, source, host) VALUES (4, '192.0.2.9', 'setting', 'h')")
+        .await;
+    until("the second one has the new address", async || sources().await.revision != prepared.revision).await;
     drop(first);
     execute(&db, "UPDATE users SET key = 'a3' WHERE id = 1").await;
     until("the second one follows", async || {

@@ -7,6 +7,7 @@ mod clock;
 mod conditions;
 mod connections;
 mod copy_follower;
+mod copy_shared_part;
 mod copy_source;
 mod full_disk;
 mod hosts;

@@ -35,6 +35,7 @@ pub enum ProxyFault {
 /// A proxy between one process and one server.
 pub struct Proxy {
     pub port: u16,
+    server_port: watch::Sender<u16>,
     fault: watch::Sender<ProxyFault>,
     cuts: watch::Sender<u64>,
 }
@@ -51,12 +52,19 @@ impl Proxy {
         let port = listener.local_addr()?.port();
         let (fault, faults) = watch::channel(ProxyFault::Clear);
         let (cuts, cut) = watch::channel(0);
+        let (server_port, target) = watch::channel(server_port);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let server_port = *target.borrow();
                 tokio::spawn(carry(client, server_port, faults.clone(), cut.clone()));
             }
         });
-        Ok(Self { port, fault, cuts })
+        Ok(Self { port, server_port, fault, cuts })
+    }
+
+    /// Leads new connections to another server.
+    pub fn lead_to(&self, server_port: u16) {
+        self.server_port.send_replace(server_port);
     }
 
     pub fn set(&self, fault: ProxyFault) {

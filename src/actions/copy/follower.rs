@@ -8,16 +8,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::LocalCopy;
+use super::file_failures::FileFailures;
 use super::pass::Pass;
 use super::source::{Source, SourceError};
 use crate::cluster::self_report::SelfReport;
 use crate::cluster::wakeup::WakeupReceiver;
 use crate::domain::copy::{Position, Update};
 use crate::domain::moment::{Moment, SECOND};
-use crate::foundation::with_sources;
-use crate::store::StoreError;
-use crate::store::copy::file::{self, CopyFile, CopyState};
+use crate::foundation::{FailureStreak, with_sources};
+use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::copy::file_lock::FollowerLock;
+use crate::store::{Condition, StoreError};
 use crate::subscription::shared_part::SharedPart;
 
 /// Longest pause between two looks at the log of changes.
@@ -29,43 +30,36 @@ const FIRST_PAGE: i64 = 1_000;
 const PAGE: i64 = 500;
 /// The state of a copy without changes is written this often (microseconds).
 const WRITTEN_EVERY: i64 = 5 * SECOND;
+/// After this many I/O errors in a row the file is opened again, and checked.
+const CHECKED_AFTER: u32 = 4;
 
 /// Follows for ever. Of several processes with one folder, one follows; the others read what it writes.
 pub async fn follow(copy: LocalCopy, source: Source, mut wakeups: WakeupReceiver, own: SelfReport) {
+    let (mut file_failures, mut read_failures) = (FileFailures::default(), FailureStreak::default());
     loop {
-        match FollowerLock::try_take(&copy.lock_path()) {
-            Ok(Some(_lock)) => follow_alone(&copy, &source, &mut wakeups, &own).await,
-            Ok(None) => {
-                if let Err(error) = copy.watch().await {
-                    tracing::warn!(error = with_sources(&error), "could not read the local copy of subscriptions");
-                    copy.close().await;
-                }
-                copy.publish(&own);
-                sleep(EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = with_sources(&error),
-                    "could not lock the local copy of subscriptions; check DATA_DIR"
-                );
-                sleep(10 * EVERY).await;
-            }
-        }
+        let pause = match FollowerLock::try_take(&copy.lock_path()) {
+            Ok(Some(_lock)) => follow_alone(&copy, &source, &mut wakeups, &own, &mut file_failures).await,
+            Ok(None) => EVERY,
+            Err(error) => file_failures.failed("could not lock the local copy of subscriptions", "lock", &error),
+        };
+        // The file may be that of another process, or of an earlier one.
+        copy.read_along(&own, &mut read_failures).await;
+        sleep(pause).await;
     }
 }
 
-/// Follows until the file fails.
-async fn follow_alone(copy: &LocalCopy, source: &Source, wakeups: &mut WakeupReceiver, own: &SelfReport) {
-    // The file that was read so far may be that of an older version.
-    copy.close().await;
+/// Follows until the file must be opened again. Returns the pause before that. Meanwhile what was opened before is served.
+async fn follow_alone(
+    copy: &LocalCopy,
+    source: &Source,
+    wakeups: &mut WakeupReceiver,
+    own: &SelfReport,
+    file_failures: &mut FileFailures,
+) -> Duration {
     let mut following = match Following::open(copy, source).await {
         Ok(following) => following,
         Err(error) => {
-            tracing::warn!(
-                error = with_sources(&error),
-                "could not open the local copy of subscriptions; check DATA_DIR"
-            );
-            return sleep(10 * EVERY).await;
+            return file_failures.failed("could not open the local copy of subscriptions", error.reason(), &error);
         }
     };
     let mut failures = 0;
@@ -75,6 +69,9 @@ async fn follow_alone(copy: &LocalCopy, source: &Source, wakeups: &mut WakeupRec
         let next = following.step().await;
         if next.is_ok() {
             failures = 0;
+            if following.has_written {
+                file_failures.ended();
+            }
         }
         let pause = match next {
             Ok(Next::AtOnce) => Duration::ZERO,
@@ -87,12 +84,22 @@ async fn follow_alone(copy: &LocalCopy, source: &Source, wakeups: &mut WakeupRec
                 continue;
             }
             Err(Failure::File(error)) => {
-                tracing::error!(error = with_sources(&error), "could not write the local copy of subscriptions");
-                if file::is_fault_of_the_file(&error) {
-                    following.discard();
+                let pause =
+                    file_failures.failed("could not write the local copy of subscriptions", error.reason(), &error);
+                following.has_written = false;
+                match error.condition() {
+                    Some(Condition::Damaged) => {
+                        copy.close().await;
+                        following.discard();
+                        return EVERY;
+                    }
+                    Some(Condition::Missing | Condition::Replaced) => return EVERY,
+                    // It may have lost something.
+                    Some(Condition::IoError) if file_failures.in_a_row().is_multiple_of(CHECKED_AFTER) => return pause,
+                    _ => {}
                 }
-                copy.close().await;
-                return sleep(EVERY).await;
+                following.look_on(pause).await;
+                continue;
             }
         };
         if !pause.is_zero() {
@@ -124,6 +131,8 @@ struct Following<'a> {
     pass: Option<Pass>,
     next_pass: Instant,
     written_at: i64,
+    /// True if a write succeeded after the last one that failed.
+    has_written: bool,
     /// The source's shared part is from a version that this one can't read.
     is_shared_part_unreadable: bool,
 }
@@ -132,9 +141,8 @@ impl<'a> Following<'a> {
     async fn open(copy: &'a LocalCopy, source: &'a Source) -> Result<Self, StoreError> {
         let mut file = CopyFile::open_or_create(&copy.file_path()).await?;
         let fault = match file.first_fault().await {
-            Err(error) if !file::is_fault_of_the_file(&error) => return Err(error),
-            Err(error) => Some(error.reason().to_owned()),
-            Ok(fault) => fault,
+            Err(error) if error.condition() == Some(Condition::Damaged) => Some(error.reason().to_owned()),
+            fault => fault?,
         };
         if let Some(fault) = fault {
             tracing::warn!(fault, "the local copy of subscriptions is damaged; a new one is made");
@@ -145,9 +153,7 @@ impl<'a> Following<'a> {
         let position = state.position.clone();
         // A first pass that did not reach its end begins again.
         let pass = (!state.is_whole).then(|| Pass::new(true));
-        copy.opened(&file, state);
-        let is_shared_part_unreadable = false;
-        let next_pass = Instant::now();
+        copy.opened(&file, state).await?;
         Ok(Self {
             copy,
             source,
@@ -155,9 +161,10 @@ impl<'a> Following<'a> {
             position,
             is_unsure: true,
             pass,
-            next_pass,
+            next_pass: Instant::now(),
             written_at: 0,
-            is_shared_part_unreadable,
+            has_written: false,
+            is_shared_part_unreadable: false,
         })
     }
 
@@ -186,6 +193,25 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// Reads what changes for a time in which nothing is written. What is in the file is served, except of users who changed.
+    async fn look_on(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        loop {
+            sleep(EVERY.min(end - Instant::now())).await;
+            if end <= Instant::now() {
+                return;
+            }
+            // The next step begins at the file's position, whatever is read here.
+            let mut position = self.position.clone();
+            while let Some(from) = position.take()
+                && let Ok(Some(update)) = self.source.update(&from).await
+            {
+                self.copy.not_written(&update);
+                position = if update.has_more { Position::from_text(&update.position) } else { None };
+            }
+        }
+    }
+
     /// The position, unless the database is another one or has another history.
     async fn followable(&mut self) -> Result<Option<Position>, Failure> {
         let Some(position) = self.position.clone() else { return Ok(None) };
@@ -197,11 +223,14 @@ impl<'a> Following<'a> {
             // It may have been written by another version.
             let shared = self.source.shared_part().await.map_err(Failure::Source)?;
             let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
-            self.file.apply(&update, None).await.map_err(Failure::File)?;
-            self.copy.shared_part_changed();
+            self.write(&update, None).await?;
             self.is_unsure = false;
+            return Ok(Some(position));
         }
-        Ok(Some(position))
+        // The connections may lead to another server although none of the follower's statements failed: a restored back-up has the same
+        // id, and numbers of changes that mean others.
+        let incarnation = self.source.incarnation().await.map_err(Failure::Source)?;
+        Ok(incarnation.is_none_or(|current| current == position.incarnation).then_some(position))
     }
 
     /// Begins a pass from the position of now. What is in the copy stays, and is as old as it was, until the end of the pass.
@@ -211,12 +240,11 @@ impl<'a> Following<'a> {
         if self.position.as_ref().is_some_and(|before| before.database != position.database) {
             tracing::warn!("the local copy of subscriptions is that of another database; a new one is made");
             self.file.clear().await.map_err(Failure::File)?;
-            self.copy.opened(&self.file, CopyState::default());
+            self.copy.opened(&self.file, CopyState::default()).await.map_err(Failure::File)?;
         }
         let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
         self.file.begin_again().await.map_err(Failure::File)?;
-        self.file.apply(&update, None).await.map_err(Failure::File)?;
-        self.copy.shared_part_changed();
+        self.write(&update, None).await?;
         (self.position, self.pass, self.is_unsure) = (Some(position), Some(Pass::new(true)), false);
         Ok(())
     }
@@ -230,19 +258,28 @@ impl<'a> Following<'a> {
         }
         let is_due = now.micros() - self.written_at >= WRITTEN_EVERY;
         if !update.is_empty() || is_due {
-            self.file.apply(&update, agreed_at).await.map_err(Failure::File)?;
+            self.write(&update, agreed_at).await.inspect_err(|_| self.copy.not_written(&update))?;
             self.written_at = now.micros();
+        }
+        if !update.has_more {
+            self.copy.all_is_written();
         }
         if !update.users.is_empty() || !update.gone.is_empty() {
             self.count().await?;
         }
         self.position = Position::from_text(&update.position);
-        if update.shared.is_some() {
-            self.copy.shared_part_changed();
-        }
         if let Some(at) = agreed_at {
             self.copy.agreed(at);
         }
+        Ok(())
+    }
+
+    /// Writes an update to the file.
+    async fn write(&mut self, update: &Update, agreed_at: Option<Moment>) -> Result<(), Failure> {
+        if self.file.apply(update, agreed_at).await.map_err(Failure::File)? {
+            self.copy.shared_part_changed(true);
+        }
+        self.has_written = true;
         Ok(())
     }
 
@@ -281,12 +318,13 @@ impl<'a> Following<'a> {
     }
 
     async fn end_pass(&mut self) -> Result<(), Failure> {
-        let Some(pass) = self.pass.take() else { return Ok(()) };
-        self.next_pass = pass.began + self.source.pass_every();
-        if pass.is_first {
+        // Ended only once it is written.
+        if self.pass.as_ref().is_some_and(|pass| pass.is_first) {
             // The next update says since when it agrees.
             self.file.complete().await.map_err(Failure::File)?;
         }
+        let Some(pass) = self.pass.take() else { return Ok(()) };
+        self.next_pass = pass.began + self.source.pass_every();
         let users = self.count().await?;
         if pass.is_first {
             let seconds = pass.began.elapsed().as_secs();

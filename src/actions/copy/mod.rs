@@ -1,12 +1,15 @@
 //! The local copy of what subscriptions need: it goes on when the database is away.
 
 mod fetches;
+mod file_failures;
 pub mod follower;
 mod pass;
 mod prepared;
+mod reading;
 pub mod serving;
 pub mod source;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,17 +19,19 @@ use tokio::time::Instant;
 use super::fetch_log::{self, FetchLog};
 use crate::clock::Clock;
 use crate::cluster::self_report::SelfReport;
-use crate::domain::copy::CopyReport;
+use crate::domain::copy::{CopyReport, Update};
 use crate::domain::moment::{Moment, SECOND};
 use crate::foundation::lock;
 use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::{Db, StoreError};
-use prepared::PreparedSources;
+use prepared::{PreparedSources, is_shared_part_readable};
 
 /// Pause between two requests that ask a source which failed.
 const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
 /// Age up to which a copy may stand in for a source that is only slow (microseconds).
 const CURRENT: i64 = 5 * SECOND;
+/// Users that are remembered because their last change could not be written.
+const MOST_UNWRITTEN: usize = 100_000;
 /// The file in its folder, and that of its lock.
 const FILE: &str = "subscriptions.copy";
 const LOCK: &str = "subscriptions.copy.lock";
@@ -51,6 +56,10 @@ struct Shared {
 struct View {
     file: Option<CopyFile>,
     state: CopyState,
+    /// True if the file has a part that all subscriptions share, and this version can read it.
+    is_shared_part_readable: bool,
+    /// Users whose last change could not be written to the file. They are not served: it may be a revocation.
+    unwritten: HashSet<i64>,
     /// Counts the changes of the shared part that this process has seen.
     shared_changes: u64,
     /// When the next request may ask the source, which failed; `None`: it answers.
@@ -114,17 +123,40 @@ impl LocalCopy {
         }
     }
 
-    /// The file was opened to follow with it.
-    fn opened(&self, file: &CopyFile, state: CopyState) {
+    /// The file was opened, or is another one than before.
+    async fn opened(&self, file: &CopyFile, state: CopyState) -> Result<(), StoreError> {
+        let is_readable = is_shared_part_readable(file).await?;
+        let before = {
+            let mut view = self.view();
+            view.state = state;
+            view.is_shared_part_readable = is_readable;
+            view.has_fetches = true;
+            view.shared_changes += 1;
+            view.file.replace(file.clone())
+        };
+        if let Some(before) = before.filter(|before| !before.is_same(file)) {
+            before.close().await;
+        }
+        Ok(())
+    }
+
+    /// The file has another shared part than before.
+    fn shared_part_changed(&self, is_readable: bool) {
         let mut view = self.view();
-        view.file = Some(file.clone());
-        view.state = state;
-        view.has_fetches = true;
+        view.is_shared_part_readable = is_readable;
         view.shared_changes += 1;
     }
 
-    fn shared_part_changed(&self) {
-        self.view().shared_changes += 1;
+    /// Changes of these users could not be written.
+    fn not_written(&self, update: &Update) {
+        let mut view = self.view();
+        let ids = update.users.iter().map(|user| user.id).chain(update.gone.iter().copied());
+        let room = MOST_UNWRITTEN.saturating_sub(view.unwritten.len());
+        view.unwritten.extend(ids.take(room));
+    }
+
+    fn all_is_written(&self) {
+        self.view().unwritten = HashSet::new();
     }
 
     fn agreed(&self, at: Moment) {
@@ -133,20 +165,6 @@ impl LocalCopy {
 
     fn counted(&self, users: i64) {
         self.view().state.users = users;
-    }
-
-    /// Reads what the following process wrote.
-    async fn watch(&self) -> Result<(), StoreError> {
-        let file = match self.file() {
-            Some(file) => file,
-            None => match CopyFile::open(&self.file_path()).await? {
-                Some(file) => file,
-                None => return Ok(()),
-            },
-        };
-        let state = file.state().await?;
-        self.opened(&file, state);
-        Ok(())
     }
 
     /// Writes fetches: into the file while the database is away, and from the file once it is back.

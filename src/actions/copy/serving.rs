@@ -29,23 +29,27 @@ impl LocalCopy {
     pub fn can_serve(&self) -> bool {
         let (is_open, agreed_at) = {
             let view = self.view();
-            (view.file.is_some(), view.state.agreed_at)
+            (view.file.is_some() && view.is_shared_part_readable, view.state.agreed_at)
         };
         is_open && agreed_at.is_some_and(|at| self.age_of(at) <= self.0.max_age)
     }
 
     /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't
-    /// serve.
+    /// serve, or not this user.
     pub async fn subscriber(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
-        let (file, agreed_at) = {
+        let (file, agreed_at, is_all_written) = {
             let view = self.view();
-            (view.file.clone(), view.state.agreed_at)
+            (view.file.clone(), view.state.agreed_at, view.unwritten.is_empty())
         };
         let (Some(file), Some(agreed_at), true) = (file, agreed_at, self.can_serve()) else { return Ok(None) };
         let Some(prepared) = self.prepared(&file).await? else { return Ok(None) };
         let mut found = file.users(username).await?;
         let is_of_key = |user: &crate::domain::copy::CopiedUser| bool::from(user.key.as_bytes().ct_eq(key.as_bytes()));
         let index = found.iter().position(is_of_key).unwrap_or(0);
+        // What the file says of this user may be over.
+        if !is_all_written && found.get(index).is_none_or(|user| self.view().unwritten.contains(&user.id)) {
+            return Ok(None);
+        }
         let user = (!found.is_empty()).then(|| found.swap_remove(index));
         let owner = |id| prepared.owners.iter().find(|owner| owner.id == id).cloned();
         let age = self.age_of(agreed_at) / SECOND;

@@ -60,6 +60,14 @@ impl Source {
         }
     }
 
+    /// Returns the incarnation of the server; `None`: the panel that is asked for the changes compares it.
+    pub(super) async fn incarnation(&self) -> Result<Option<String>, SourceError> {
+        match self {
+            Self::Database(db) => Ok(Some(source::incarnation(db).await?)),
+            Self::Panels(_) => Ok(None),
+        }
+    }
+
     /// Returns the changes after a position; `None`: the copy must begin again.
     pub(super) async fn update(&self, position: &Position) -> Result<Option<Update>, SourceError> {
         match self {

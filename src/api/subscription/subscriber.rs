@@ -59,7 +59,8 @@ impl State {
                 Some(copy) => from_copy(copy, username, key).await,
                 None => None,
             };
-            return found.ok_or_else(|| ApiError::unavailable("The copy of this edge is not complete, try again"));
+            return found
+                .ok_or_else(|| ApiError::unavailable("The local copy of subscriptions is not complete, or too old"));
         }
         let Some(copy) = self.options.copy.as_ref().filter(|copy| copy.can_serve()) else {
             return Ok(self.find_in_database(username).await?);

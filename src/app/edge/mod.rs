@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::connections::{Connections, Limits};
+use super::log_writer::store_in_copy;
 use super::phases::Listening;
 use super::server::{self, Timeouts};
 use super::shutdown::Shutdown;
-use super::wiring::{Machine, Wiring};
+use super::wiring::{self, Machine, Wiring};
 use super::{database, descriptors, health, telemetry};
 use crate::actions::copy::source::Source;
 use crate::actions::copy::{LocalCopy, follower};
@@ -31,7 +32,7 @@ use crate::cluster::view::ClusterView;
 use crate::config::database_url::DatabaseUrl;
 use crate::config::edge::Followed;
 use crate::config::{Settings, file_modes};
-use crate::foundation::{private_file, with_sources};
+use crate::foundation::private_file;
 use crate::store::{Db, OpenOptions};
 use reports::Reporter;
 
@@ -52,7 +53,10 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     descriptors::raise_limit();
     let folder = &settings.instance.data_dir;
     let id = own_id(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
-    let (wiring, copy) = Wiring::of_edge(&settings, no_database(&settings).await?, Machine::real()?)?;
+    let machine = Machine::real()?;
+    let copy = wiring::copy_of(&settings, &machine.clock)
+        .context("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more")?;
+    let wiring = Wiring::of_copy(&settings, no_database(&settings).await?, machine, copy.clone());
     let link = Arc::new(PanelLink::new(followed, own_settings(&wiring))?);
     let acceptor = Listening::bind(&settings, false).await?.acceptor;
     for file in file_modes::find(&settings) {
@@ -85,7 +89,7 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace);
     let serving = server::serve(acceptor, connections, api::edge_routes(state), Timeouts::default(), accepting_ends);
     tokio::spawn(serving).await.context("the HTTP server ended")?;
-    store_now(&copy, &fetches).await;
+    store_in_copy(&copy, &fetches).await;
     if timeout(LAST_REPORT, reporter.leave()).await.is_err() {
         tracing::info!("no panel took the last report; what it has is sent after the next start");
     }
@@ -126,14 +130,7 @@ fn own_id(folder: &Path) -> std::io::Result<Uuid> {
 async fn store_fetches(copy: LocalCopy, fetches: FetchLog) {
     loop {
         sleep(Duration::from_secs(1)).await;
-        store_now(&copy, &fetches).await;
-    }
-}
-
-async fn store_now(copy: &LocalCopy, fetches: &FetchLog) {
-    if let Err(error) = copy.store_fetches(fetches).await {
-        // Nothing is lost: the next call writes these fetches too.
-        tracing::warn!(error = with_sources(&error), "could not save the log of subscription fetches");
+        store_in_copy(&copy, &fetches).await;
     }
 }
 

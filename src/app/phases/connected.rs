@@ -5,17 +5,17 @@ use std::path::Path;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::listener::Acceptor;
 use poem::web::LocalAddr;
 use tokio_util::sync::CancellationToken;
 
 use super::running::Running;
 use crate::actions::copy::follower;
 use crate::actions::copy::source::Source;
+use crate::actions::fetch_log::FetchLog;
 use crate::actions::{Panel, setup};
 use crate::app::background::Background;
+use crate::app::entrance::Entrance;
 use crate::app::health;
-use crate::app::listener::AnyAcceptor;
 use crate::app::log_writer::LogWriter;
 use crate::app::serve_options::ServeOptions;
 use crate::app::shutdown::Shutdown;
@@ -27,13 +27,19 @@ use crate::store::Db;
 
 /// A process with its listening socket and its database.
 pub(in crate::app) struct Connected {
-    pub(super) acceptor: AnyAcceptor,
+    pub(super) entrance: Entrance,
     pub(super) socket: OwnedFd,
+    /// Addresses of the socket.
+    pub(super) addresses: Vec<LocalAddr>,
     /// The process that this one takes over from.
     pub(super) predecessor: Option<Predecessor>,
     /// Cancelled when a successor has taken over the socket.
     pub(super) taken_over: CancellationToken,
     pub(super) db: Db,
+    /// Subscription fetches that were noted while the start waited.
+    pub(super) fetches: FetchLog,
+    /// The signal handlers, if the start had to wait.
+    pub(super) shutdown: Option<Shutdown>,
 }
 
 impl Connected {
@@ -45,9 +51,12 @@ impl Connected {
         options: ServeOptions,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Running> {
-        let Self { acceptor, socket, predecessor, taken_over, db } = self;
-        let shutdown = Shutdown::on_signals(taken_over.clone()).context("could not install the signal handlers")?;
-        let mut wiring = Wiring::new(settings, db, Machine::real()?).await?;
+        let Self { entrance, socket, addresses, predecessor, taken_over, db, fetches, shutdown } = self;
+        let shutdown = match shutdown {
+            Some(shutdown) => shutdown,
+            None => Shutdown::on_signals(taken_over.clone()).context("could not install the signal handlers")?,
+        };
+        let mut wiring = Wiring::new(settings, db, Machine::real()?).await?.with_fetches(fetches);
         let panel = wiring.panel.clone();
         let background = Background::start(settings, options, &mut wiring, &shutdown.requested).await?;
         let (health, watchers) = health::watch(
@@ -82,11 +91,11 @@ impl Connected {
         {
             tracing::warn!(%error, "could not tell the previous process to stop");
         }
-        let address = address(settings, &acceptor.local_addr());
+        let address = address(settings, &addresses);
         tracing::info!("the panel is at {address}");
         log_setup_link(settings, &state.panel, &address).await;
         let grace = settings.instance.shutdown_grace;
-        Ok(Running { acceptor, state, background, logs, watchers, shutdown, grace })
+        Ok(Running { entrance, state, background, logs, watchers, shutdown, grace })
     }
 }
 

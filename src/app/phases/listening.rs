@@ -2,16 +2,18 @@
 
 use std::os::fd::OwnedFd;
 
-use anyhow::bail;
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::listener::Acceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::connected::Connected;
+use super::waiting::{self, Waited};
+use crate::actions::fetch_log::FetchLog;
 use crate::app::database;
+use crate::app::entrance::Entrance;
 use crate::app::listener::{self, AnyAcceptor, BoundListener};
 use crate::app::take_over::{self, Predecessor};
 use crate::config::Settings;
-use crate::store::users::list;
-use crate::store::{Db, migrate};
 
 /// A process with its listening socket.
 pub(in crate::app) struct Listening {
@@ -40,35 +42,42 @@ impl Listening {
         Ok(Self { acceptor, socket, predecessor, taken_over })
     }
 
-    /// Applies pending migrations, or refuses to start with any, and opens the database.
-    pub(in crate::app) async fn connect(self, settings: &Settings, migrate: bool) -> anyhow::Result<Connected> {
-        let direct = database::open_direct(settings).await?;
-        let current = bring_schema_up_to_date(&direct, migrate).await;
-        direct.close().await;
-        current?;
-        let db = database::open(settings).await?;
-        if !list::search_is_indexed(&db).await? {
-            tracing::warn!(
-                "searching for user names has no index and is slow with many users; run these statements as a role \
-                 that may: CREATE EXTENSION pg_trgm; CREATE INDEX user_names_parts ON user_names USING gin (username \
-                 gin_trgm_ops)"
-            );
-        }
+    /// Applies pending migrations, or refuses to start with any, and opens the database. If it is away and the local copy can serve
+    /// subscriptions, they are served until it answers; `None`: a signal ended that.
+    pub(in crate::app) async fn connect(
+        self,
+        settings: &Settings,
+        migrate: bool,
+        metrics: &PrometheusHandle,
+    ) -> anyhow::Result<Option<Connected>> {
         let Self { acceptor, socket, predecessor, taken_over } = self;
-        Ok(Connected { acceptor, socket, predecessor, taken_over, db })
-    }
-}
-
-async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
-    if apply {
-        let applied = migrate::migrate(db).await?;
-        if applied > 0 {
-            tracing::info!(applied, "applied pending migrations");
-        }
-        return Ok(());
-    }
-    match migrate::pending(db).await? {
-        0 => Ok(()),
-        pending => bail!("{pending} migrations are pending: run `sarban migrate`, or start without --no-migrate"),
+        let addresses = acceptor.local_addr();
+        let error = match database::open_current(settings, migrate).await {
+            Ok(db) => {
+                let (entrance, fetches) = (Entrance::Closed(acceptor), FetchLog::default());
+                let shutdown = None;
+                return Ok(Some(Connected {
+                    entrance,
+                    socket,
+                    addresses,
+                    predecessor,
+                    taken_over,
+                    db,
+                    fetches,
+                    shutdown,
+                }));
+            }
+            Err(error) => error,
+        };
+        // The running panel that would be taken over goes on with its own copy.
+        let reason = if predecessor.is_none() { waiting::reason(settings, &error).await } else { None };
+        let Some(reason) = reason else { return Err(error) };
+        let Some(waited) = waiting::wait(settings, migrate, reason, acceptor, taken_over.clone(), metrics).await?
+        else {
+            return Ok(None);
+        };
+        let Waited { db, entrance, fetches, shutdown } = waited;
+        let shutdown = Some(shutdown);
+        Ok(Some(Connected { entrance, socket, addresses, predecessor, taken_over, db, fetches, shutdown }))
     }
 }

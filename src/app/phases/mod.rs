@@ -4,5 +4,6 @@ mod connected;
 mod listening;
 mod running;
 mod stopping;
+mod waiting;
 
 pub(super) use listening::Listening;

@@ -8,11 +8,9 @@ use tokio::time::Instant;
 use super::stopping::Stopping;
 use crate::api::{self, state::State};
 use crate::app::background::Background;
-use crate::app::connections::{Connections, Limits};
+use crate::app::entrance::Entrance;
 use crate::app::health::Watchers;
-use crate::app::listener::AnyAcceptor;
 use crate::app::log_writer::LogWriter;
-use crate::app::server::{self, Timeouts};
 use crate::app::shutdown::Shutdown;
 
 /// Part of the grace that is left for the last writes.
@@ -20,7 +18,7 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 
 /// A running panel.
 pub(in crate::app) struct Running {
-    pub(super) acceptor: AnyAcceptor,
+    pub(super) entrance: Entrance,
     pub(super) state: Arc<State>,
     pub(super) background: Background,
     pub(super) logs: LogWriter,
@@ -32,15 +30,14 @@ pub(in crate::app) struct Running {
 impl Running {
     /// Serves until a signal or a successor ends it, finishes the requests and hands the background work over.
     pub(in crate::app) async fn serve(self) -> Stopping {
-        let Self { acceptor, state, background, logs, watchers, shutdown, grace } = self;
+        let Self { entrance, state, background, logs, watchers, shutdown, grace } = self;
         let trusted = state.options.http.trusted_proxies.clone();
-        let connections = Connections::new(Limits::of_process(), trusted);
         let stopping = state.stopping.clone();
         let requests_end = grace.saturating_sub(2 * LAST_SECOND);
-        let stop = shutdown.clone().accepting_ends(watchers, connections.clone(), grace, requests_end);
-        // As a task, so that a worker accepts a connection and goes on with it: this thread would have to wake one each time.
-        let serving = server::serve(acceptor, connections, api::routes(state), Timeouts::default(), stop);
-        let serving = tokio::spawn(serving);
+        let ending = shutdown.clone();
+        let serving = entrance.serve(trusted, api::routes(state), move |connections| {
+            ending.accepting_ends(watchers, connections, grace, requests_end)
+        });
         let serving = async {
             let served = serving.await;
             if let Err(error) = &served {

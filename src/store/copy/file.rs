@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, query, query_as, query_scalar, raw_sql};
-use tokio::sync::{Mutex, MutexGuard};
+use sqlx::{ConnectOptions, Connection, query, query_as, query_scalar, raw_sql};
+use tokio::sync::Mutex;
 
+use super::rows::{AGREED_AT, POSITION, SHARED_CHANGES, USERS, WHOLE, add_to, put, remove_users, set, set_shared};
 use super::schema;
 use crate::domain::copy::{CopiedUser, Position, Update, UserPage};
 use crate::domain::moment::Moment;
@@ -21,10 +22,11 @@ use crate::store::engine::sqlite_file::SqliteFile;
 use crate::store::engine::sqlite_readers::Readers;
 use crate::store::engine::{Condition, StoreError};
 
-/// Connections that read. Each has its own cache of pages, 1 MB.
+/// Connections that read, at most; as many as are needed at once are opened. Each has its own cache of pages.
 const READERS: u32 = 4;
-/// Rows in one statement.
-pub(super) const ROWS: usize = 200;
+/// Memory for the cache of pages of a connection that reads, and of the one that writes (KiB). The system caches the file itself.
+const READER_CACHE: &str = "-256";
+const WRITER_CACHE: &str = "-1000";
 /// Wait for another process that writes: only fetches, for a moment.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -35,8 +37,10 @@ pub struct CopyFile(pub(super) Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     path: PathBuf,
+    file: SqliteFile,
     pub(super) read: Readers,
-    write: Mutex<SqliteConnection>,
+    /// `None` until something is written, and after a write that failed.
+    write: Mutex<Option<SqliteConnection>>,
 }
 
 /// The state of a copy.
@@ -50,6 +54,8 @@ pub struct CopyState {
     pub agreed_at: Option<Moment>,
     /// Number of users.
     pub users: i64,
+    /// Number of times that the part that all subscriptions share was changed.
+    pub shared_changes: i64,
 }
 
 /// The difference between a page of users and the copy before it.
@@ -64,17 +70,19 @@ pub struct PageDifference {
 }
 
 impl CopyFile {
-    /// Opens the file to follow with it. A missing file is created; one that can't be used is replaced, with its waiting fetches.
+    /// Opens the file to follow with it. A missing file is created; one that is damaged, or of another version, is replaced, with its
+    /// waiting fetches.
     pub async fn open_or_create(path: &Path) -> Result<Self, StoreError> {
         match Self::open(path).await {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => {}
-            Err(error) if is_fault_of_the_file(&error) => {
+            Err(error) if error.condition() == Some(Condition::Damaged) => {
                 tracing::warn!(
                     error = with_sources(&error),
                     "the local copy of subscriptions can't be used; a new one is made"
                 );
             }
+            // A disk that is full or fails for a moment has not damaged the file.
             Err(error) => return Err(error),
         }
         Self::create(path).await
@@ -88,31 +96,30 @@ impl CopyFile {
             .create_new(true)
             .open(path)
             .map_err(|error| failed("creating a copy", sqlx::Error::Io(error)))?;
-        let mut connection = options(path).connect().await.map_err(|source| failed("opening a copy", source))?;
+        let mut connection = writer(path).await.map_err(|source| failed("opening a copy", source))?;
         raw_sql(schema::CREATE).execute(&mut connection).await.map_err(|source| failed("creating a copy", source))?;
-        Self::of(path, connection).await
+        let file = Self::of(path).await?;
+        *file.0.write.lock().await = Some(connection);
+        Ok(file)
     }
 
-    /// Opens a copy that another process follows with; `None` if there is none, or not in this version's form.
+    /// Opens a copy that another process may follow with; `None` if there is none, or not in this version's form.
     pub async fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         if !path.exists() {
             return Ok(None);
         }
-        let opening = |source| failed("opening a copy", source);
-        let mut connection = options(path).connect().await.map_err(opening)?;
-        let found = query_scalar::<_, i64>(schema::FORMAT).fetch_one(&mut connection).await.map_err(opening)?;
-        if found != schema::VERSION {
-            return Ok(None);
-        }
-        Self::of(path, connection).await.map(Some)
+        let file = Self::of(path).await?;
+        let found = query_scalar::<_, i64>(schema::FORMAT).fetch_one(&file.0.read).await;
+        let found = found.map_err(|source| failed("opening a copy", source))?;
+        Ok((found == schema::VERSION).then_some(file))
     }
 
-    async fn of(path: &Path, write: SqliteConnection) -> Result<Self, StoreError> {
+    async fn of(path: &Path) -> Result<Self, StoreError> {
         let file = SqliteFile::watch(path, true);
-        let connect = options(path).read_only(true).pragma("cache_size", "-1000");
-        let read = Readers::open(connect, READERS, Duration::from_secs(5), Some(file)).await;
+        let connect = options(path).read_only(true).pragma("cache_size", READER_CACHE);
+        let read = Readers::open(connect, READERS, Duration::from_secs(5), Some(file.clone())).await;
         let read = read.map_err(|source| failed("opening a copy", source))?;
-        Ok(Self(Arc::new(Shared { path: path.to_owned(), read, write: Mutex::new(write) })))
+        Ok(Self(Arc::new(Shared { path: path.to_owned(), file, read, write: Mutex::default() })))
     }
 
     /// Removes the file and the two beside it.
@@ -122,15 +129,24 @@ impl CopyFile {
 
     /// Checks the whole file: a second for each million users. Returns the first fault, if there is one.
     pub async fn first_fault(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.writer().await;
-        let answer = query_scalar::<_, String>(schema::CHECK).fetch_one(&mut *connection).await;
+        let answer = query_scalar::<_, String>(schema::CHECK).fetch_one(&self.0.read).await;
         let answer = answer.map_err(|source| failed("checking a copy", source))?;
         Ok((answer != "ok").then_some(answer))
+    }
+
+    /// True if the other one is a clone of this one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Closes the file.
     pub async fn close(&self) {
         self.0.read.close().await;
+        let connection = self.0.write.lock().await.take();
+        if let Some(connection) = connection {
+            // A connection that fails to close is closed as well.
+            let _ = connection.close().await;
+        }
     }
 
     /// Returns the state of the copy.
@@ -143,6 +159,7 @@ impl CopyFile {
             is_whole: value(WHOLE).is_some_and(|text| text == "1"),
             agreed_at: value(AGREED_AT).and_then(|text| text.parse().ok()).map(Moment::from_micros),
             users: value(USERS).and_then(|text| text.parse().ok()).unwrap_or(0),
+            shared_changes: value(SHARED_CHANGES).and_then(|text| text.parse().ok()).unwrap_or(0),
         })
     }
 
@@ -167,31 +184,33 @@ impl CopyFile {
         read.map_err(|source| failed("reading a copy", source))
     }
 
-    /// Applies an update together with the position behind it. `agreed_at`: when it was read, if the copy is complete with it.
-    pub async fn apply(&self, update: &Update, agreed_at: Option<Moment>) -> Result<(), StoreError> {
-        let writing = |source| failed("writing a copy", source);
-        let mut connection = self.writer().await;
-        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(writing)?;
-        let mut added = put(&mut tx, &update.users).await.map_err(writing)?;
-        added -= remove_users(&mut tx, &update.gone).await.map_err(writing)?;
-        if let Some(shared) = &update.shared {
-            set(&mut tx, SHARED_PART, shared).await.map_err(writing)?;
-        }
-        set(&mut tx, POSITION, update.position.as_bytes()).await.map_err(writing)?;
-        if let Some(at) = agreed_at {
-            set(&mut tx, AGREED_AT, at.micros().to_string().as_bytes()).await.map_err(writing)?;
-        }
-        add_to_count(&mut tx, added).await.map_err(writing)?;
-        tx.commit().await.map_err(writing)
+    /// Applies an update together with the position behind it. `agreed_at`: when it was read, if the copy is complete with it. Returns
+    /// true if the part that all subscriptions share is another one now.
+    pub async fn apply(&self, update: &Update, agreed_at: Option<Moment>) -> Result<bool, StoreError> {
+        self.write(async |connection| {
+            let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut added = put(&mut tx, &update.users).await?;
+            added -= remove_users(&mut tx, &update.gone).await?;
+            let has_changed = match &update.shared {
+                Some(shared) => set_shared(&mut tx, shared).await?,
+                None => false,
+            };
+            set(&mut tx, POSITION, update.position.as_bytes()).await?;
+            if let Some(at) = agreed_at {
+                set(&mut tx, AGREED_AT, at.micros().to_string().as_bytes()).await?;
+            }
+            add_to(&mut tx, USERS, added).await?;
+            tx.commit().await?;
+            Ok(has_changed)
+        })
+        .await
     }
 
     /// Makes the users after `after` those of a page: up to its last one, or all if it is empty.
     pub async fn put_page(&self, after: i64, page: &UserPage) -> Result<PageDifference, StoreError> {
-        let writing = |source| failed("writing a copy", source);
         let last = page.users.last().map(|user| user.id);
-        let mut connection = self.writer().await;
         let before = query_as::<_, (i64, Vec<u8>)>(schema::RANGE).bind(after).bind(last.unwrap_or(i64::MAX));
-        let before = before.fetch_all(&mut *connection).await.map_err(writing)?;
+        let before = before.fetch_all(&self.0.read).await.map_err(|source| failed("reading a copy", source))?;
         let mut before = before.into_iter().peekable();
         let (mut different, mut gone, mut logged) = (Vec::new(), Vec::new(), Vec::new());
         for user in &page.users {
@@ -211,34 +230,35 @@ impl CopyFile {
         logged.extend_from_slice(&gone);
         let changed = (different.len() + gone.len()) as u64;
         if changed > 0 {
-            let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(writing)?;
-            let mut added = put(&mut tx, &different).await.map_err(writing)?;
-            added -= remove_users(&mut tx, &gone).await.map_err(writing)?;
-            add_to_count(&mut tx, added).await.map_err(writing)?;
-            tx.commit().await.map_err(writing)?;
+            self.write(async |connection| {
+                let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+                let mut added = put(&mut tx, &different).await?;
+                added -= remove_users(&mut tx, &gone).await?;
+                add_to(&mut tx, USERS, added).await?;
+                tx.commit().await
+            })
+            .await?;
         }
         Ok(PageDifference { last, changed, logged })
     }
 
     /// Begins with users from a new position. Those that are in the copy stay.
     pub async fn begin_again(&self) -> Result<(), StoreError> {
-        let done = set(&mut *self.writer().await, WHOLE, b"0").await;
-        done.map_err(|source| failed("writing a copy", source))
+        self.write(async |connection| set(connection, WHOLE, b"0").await).await
     }
 
     /// Records that all users were read, and makes names findable: now, because that is faster than from the beginning.
     pub async fn complete(&self) -> Result<(), StoreError> {
-        let writing = |source| failed("writing a copy", source);
-        let mut connection = self.writer().await;
-        query(schema::INDEX).execute(&mut *connection).await.map_err(writing)?;
-        set(&mut connection, WHOLE, b"1").await.map_err(writing)
+        self.write(async |connection| {
+            query(schema::INDEX).execute(&mut *connection).await?;
+            set(connection, WHOLE, b"1").await
+        })
+        .await
     }
 
     /// Removes everything, the waiting fetches too: it is the copy of another database.
     pub async fn clear(&self) -> Result<(), StoreError> {
-        let mut connection = self.writer().await;
-        let done = raw_sql(schema::CLEAR).execute(&mut *connection).await;
-        done.map(drop).map_err(|source| failed("writing a copy", source))
+        self.write(async |connection| raw_sql(schema::CLEAR).execute(connection).await.map(drop)).await
     }
 
     /// The file.
@@ -246,63 +266,27 @@ impl CopyFile {
         &self.0.path
     }
 
-    pub(super) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.0.write.lock().await
+    /// Writes with the one connection that does. After a failure it is made again: SQLite rolls back by itself after a full disk or an
+    /// I/O error, and sqlx takes the transaction for an open one from then on. The same holds for a caller that is cancelled.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        let writing = |source| failed("writing a copy", source);
+        let mut idle = self.0.write.lock().await;
+        self.0.file.check().map_err(writing)?;
+        let mut connection = match idle.take() {
+            Some(connection) => connection,
+            None => writer(self.path()).await.map_err(writing)?,
+        };
+        let done = work(&mut connection).await.map_err(writing)?;
+        *idle = Some(connection);
+        Ok(done)
     }
 }
 
-const POSITION: &str = "position";
-const AGREED_AT: &str = "agreed_at";
-const WHOLE: &str = "whole";
-const SHARED_PART: &str = "shared";
-const USERS: &str = "users";
-
-/// True if an error means that the file must be replaced.
-pub fn is_fault_of_the_file(error: &StoreError) -> bool {
-    matches!(
-        error.condition(),
-        Some(Condition::Damaged | Condition::Missing | Condition::Replaced | Condition::IoError | Condition::ReadOnly)
-    )
-}
-
-/// Inserts or replaces users. Returns the number of new ones.
-async fn put(connection: &mut SqliteConnection, users: &[CopiedUser]) -> sqlx::Result<i64> {
-    let before = count(connection, users).await?;
-    for part in users.chunks(ROWS) {
-        let mut statement = QueryBuilder::<Sqlite>::new(schema::PUT_USERS);
-        statement.push_values(part, |mut row, user| {
-            row.push_bind(user.id).push_bind(&user.username).push_bind(user.to_bytes());
-        });
-        statement.push(schema::REPLACE_USER);
-        statement.build().execute(&mut *connection).await?;
-    }
-    Ok(users.len() as i64 - before)
-}
-
-/// Number of these users that the copy has.
-async fn count(connection: &mut SqliteConnection, users: &[CopiedUser]) -> sqlx::Result<i64> {
-    let ids: Vec<i64> = users.iter().map(|user| user.id).collect();
-    query_scalar(schema::COUNT).bind(sqlx::types::Json(ids)).fetch_one(connection).await
-}
-
-/// Removes users. Returns the number of those that were there.
-async fn remove_users(connection: &mut SqliteConnection, users: &[i64]) -> sqlx::Result<i64> {
-    if users.is_empty() {
-        return Ok(0);
-    }
-    let done = query(schema::REMOVE_USERS).bind(sqlx::types::Json(users)).execute(connection).await?;
-    Ok(i64::try_from(done.rows_affected()).unwrap_or(0))
-}
-
-async fn set(connection: &mut SqliteConnection, name: &str, value: &[u8]) -> sqlx::Result<()> {
-    query(schema::SET).bind(name).bind(value).execute(connection).await.map(drop)
-}
-
-async fn add_to_count(connection: &mut SqliteConnection, users: i64) -> sqlx::Result<()> {
-    if users == 0 {
-        return Ok(());
-    }
-    query(schema::ADD_TO_COUNT).bind(users).execute(connection).await.map(drop)
+async fn writer(path: &Path) -> sqlx::Result<SqliteConnection> {
+    options(path).pragma("cache_size", WRITER_CACHE).connect().await
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -312,7 +296,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY)
-        .pragma("cache_size", "-2000")
         // The log of a first fill does not stay on the disk.
         .pragma("journal_size_limit", "8388608")
 }

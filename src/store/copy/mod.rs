@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod file_lock;
+mod rows;
 mod schema;
 pub mod source;
 mod waiting_fetches;

@@ -13,14 +13,16 @@ PRAGMA user_version = 1;";
 pub(super) const FORMAT: &str = "SELECT user_version FROM pragma_user_version";
 pub(super) const CHECK: &str = "PRAGMA quick_check(1)";
 pub(super) const INDEX: &str = "CREATE INDEX IF NOT EXISTS user_name ON user (username)";
-pub(super) const CLEAR: &str =
-    "BEGIN IMMEDIATE; DELETE FROM value; DELETE FROM user; DELETE FROM fetch; DROP INDEX IF EXISTS user_name; COMMIT;";
+/// The number of changes of the shared part is kept: others compare it with the last one that they saw.
+pub(super) const CLEAR: &str = "BEGIN IMMEDIATE; DELETE FROM value WHERE name <> 'shared_changes'; DELETE FROM user; DELETE FROM fetch; DROP INDEX IF EXISTS user_name; COMMIT;";
 
 pub(super) const VALUES: &str = "SELECT name, CAST(value AS TEXT) FROM value WHERE name <> 'shared'";
 pub(super) const SHARED: &str = "SELECT value FROM value WHERE name = 'shared'";
 pub(super) const SET: &str =
     "INSERT INTO value (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-pub(super) const ADD_TO_COUNT: &str = "INSERT INTO value (name, value) VALUES ('users', $1)
+pub(super) const SET_SHARED: &str = "INSERT INTO value (name, value) VALUES ('shared', $1)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value.value <> excluded.value";
+pub(super) const ADD: &str = "INSERT INTO value (name, value) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + excluded.value";
 
 /// A name may belong to two users for a moment: that of a removed user, whose removal comes later, to a new one.

@@ -157,7 +157,7 @@ async fn state(db: &Db) -> Result<StateRow, StoreError> {
 }
 
 /// Returns the incarnation of the server; empty where the server does not say.
-async fn incarnation(db: &Db) -> Result<String, StoreError> {
+pub async fn incarnation(db: &Db) -> Result<String, StoreError> {
     if db.engine() == Engine::Sqlite {
         return Ok(String::new());
     }

@@ -2,7 +2,8 @@
 
 use sqlx::{Connection, QueryBuilder, Sqlite, query, query_as, query_scalar};
 
-use super::file::{CopyFile, ROWS, failed};
+use super::file::{CopyFile, failed};
+use super::rows::ROWS;
 use super::schema;
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
@@ -12,17 +13,18 @@ use crate::store::users::subscription_fetches::Fetch;
 impl CopyFile {
     /// Stores fetches until the database is back; an older one replaces no newer one.
     pub async fn store_fetches(&self, fetches: &[(UserId, Fetch)]) -> Result<(), StoreError> {
-        let mut connection = self.writer().await;
-        for part in fetches.chunks(ROWS) {
-            let mut statement = QueryBuilder::<Sqlite>::new(schema::PUT_FETCHES);
-            statement.push_values(part, |mut row, (user, fetch)| {
-                row.push_bind(user.0).push_bind(fetch.at.micros()).push_bind(&fetch.user_agent);
-            });
-            statement.push(schema::NEWER_FETCH);
-            let done = statement.build().execute(&mut *connection).await;
-            done.map_err(|source| failed("writing a copy", source))?;
-        }
-        Ok(())
+        self.write(async |connection| {
+            for part in fetches.chunks(ROWS) {
+                let mut statement = QueryBuilder::<Sqlite>::new(schema::PUT_FETCHES);
+                statement.push_values(part, |mut row, (user, fetch)| {
+                    row.push_bind(user.0).push_bind(fetch.at.micros()).push_bind(&fetch.user_agent);
+                });
+                statement.push(schema::NEWER_FETCH);
+                statement.build().persistent(part.len() == ROWS).execute(&mut *connection).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Returns up to `limit` stored fetches, by user.
@@ -44,13 +46,13 @@ impl CopyFile {
 
     /// Removes stored fetches that the database has, unless there was a newer one meanwhile.
     pub async fn forget_fetches(&self, fetches: &[(UserId, Fetch)]) -> Result<(), StoreError> {
-        let mut connection = self.writer().await;
-        let forgetting = |source| failed("writing a copy", source);
-        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(forgetting)?;
-        for (user, fetch) in fetches {
-            let done = query(schema::FORGET_FETCH).bind(user.0).bind(fetch.at.micros()).execute(&mut *tx).await;
-            done.map_err(forgetting)?;
-        }
-        tx.commit().await.map_err(forgetting)
+        self.write(async |connection| {
+            let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for (user, fetch) in fetches {
+                query(schema::FORGET_FETCH).bind(user.0).bind(fetch.at.micros()).execute(&mut *tx).await?;
+            }
+            tx.commit().await
+        })
+        .await
     }
 }

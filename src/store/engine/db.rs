@@ -49,9 +49,19 @@ impl Db {
     /// Opens the pools and makes one connection, so that a wrong address fails at once. Creates a missing SQLite file.
     pub async fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         match &options.url {
-            DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
+            DatabaseUrl::Postgres { url } => {
+                let (connect, pool) = postgres_options(url.expose(), options)?;
+                Pg::open(connect, pool).await.map(Self::Pg).map_err(connecting)
+            }
             DatabaseUrl::Sqlite { path } => Lite::open(path, options).await.map(Self::Lite),
         }
+    }
+
+    /// A PostgreSQL database that may be away: the first statement connects. `None` for SQLite.
+    pub fn unconnected(options: &OpenOptions) -> Result<Option<Self>, StoreError> {
+        let DatabaseUrl::Postgres { url } = &options.url else { return Ok(None) };
+        let (connect, pool) = postgres_options(url.expose(), options)?;
+        Ok(Some(Self::Pg(Pg::unconnected(connect, pool))))
     }
 
     /// Creates a missing SQLite file as [`Db::open`] does, and removes it again.
@@ -240,9 +250,8 @@ const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout =
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                               SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0";
 
-async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
-    let opening = |source| StoreError::new("connecting to PostgreSQL", source);
-    let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
+fn postgres_options(url: &str, options: &OpenOptions) -> Result<(PgConnectOptions, PgPoolOptions), StoreError> {
+    let connect = url.parse::<PgConnectOptions>().map_err(connecting)?.application_name(&options.application_name);
     let pool = PgPoolOptions {
         max: options.connections,
         acquire_timeout: options.acquire_timeout,
@@ -250,5 +259,9 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreErro
         statement_cache: options.statement_cache,
         read_only: options.read_only,
     };
-    Pg::open(connect, pool).await.map_err(opening)
+    Ok((connect, pool))
+}
+
+fn connecting(source: sqlx::Error) -> StoreError {
+    StoreError::new("connecting to PostgreSQL", source)
 }

@@ -14,6 +14,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, query_scalar};
 use tokio::time::{Instant, sleep};
 
+use super::condition::Condition;
 use super::db::{Db, Engine, Tx};
 use super::error::StoreError;
 use super::options::OpenOptions;
@@ -99,6 +100,16 @@ pub enum MigrationError {
         /// Oldest schema version that the database allows.
         minimum: i64,
     },
+}
+
+impl MigrationError {
+    /// Returns the state of the database that made the migration fail, if that is the reason.
+    pub fn condition(&self) -> Option<Condition> {
+        match self {
+            Self::Store(error) => error.condition(),
+            _ => None,
+        }
+    }
 }
 
 statements! {
@@ -237,7 +248,7 @@ async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError
         Tx::Pg(tx) => tx.connection().map_err(of_driver)?.ensure_migrations_table(&migrator.table_name).await,
         Tx::Lite { tx, .. } => (**tx).ensure_migrations_table(&migrator.table_name).await,
     }
-    .map_err(MigrationError::Failed)?;
+    .map_err(failed)?;
     let applied = db_run!(&mut *tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
     if applied == 0 && db_run!(tx, OLD_TABLES, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? == 2 {
         return Err(MigrationError::OldPanel);

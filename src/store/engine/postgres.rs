@@ -63,8 +63,15 @@ pub(in crate::store) struct PgPoolOptions {
 }
 
 impl Pg {
-    /// Opens the pool.
+    /// Opens the pool with one connection.
     pub(in crate::store) async fn open(connect: PgConnectOptions, options: PgPoolOptions) -> sqlx::Result<Self> {
+        let pool = Self::unconnected(connect, options);
+        pool.connections.open().await?;
+        Ok(pool)
+    }
+
+    /// A pool that connects with the first statement.
+    pub(in crate::store) fn unconnected(connect: PgConnectOptions, options: PgPoolOptions) -> Self {
         let named_statements = options.statement_cache > 0;
         let mut connect = connect.statement_cache_capacity(options.statement_cache);
         if options.read_only {
@@ -74,14 +81,13 @@ impl Pg {
             // pgbouncer rejects this start-up parameter, and sqlx transfers floats in binary anyway.
             connect = connect.extra_float_digits(None);
         }
-        let connections = PgConnections::open(connect, options.max, options.acquire_timeout, named_statements).await?;
-        Ok(Self {
-            connections,
+        Self {
+            connections: PgConnections::new(connect, options.max, options.acquire_timeout, named_statements),
             statement_timeout: options.statement_timeout,
             named_statements,
             read_only: options.read_only,
             condition: LastCondition::default(),
-        })
+        }
     }
 
     /// True if the pool was opened with sessions that refuse writes.

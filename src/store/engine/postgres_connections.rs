@@ -31,19 +31,18 @@ pub(in crate::store) struct PgConnections {
 }
 
 impl PgConnections {
-    /// Opens the first of at most `max` connections. `direct`: they are connections to the server, not to a pgbouncer
-    /// in transaction mode. A statement waits for a connection for at most `acquire_timeout`.
-    pub(in crate::store) async fn open(
-        connect: PgConnectOptions,
-        max: u32,
-        acquire_timeout: Duration,
-        direct: bool,
-    ) -> sqlx::Result<Self> {
+    /// At most `max` connections, and none yet. `direct`: they are connections to the server, not to a pgbouncer in
+    /// transaction mode. A statement waits for a connection for at most `acquire_timeout`.
+    pub(in crate::store) fn new(connect: PgConnectOptions, max: u32, acquire_timeout: Duration, direct: bool) -> Self {
         let max = max.max(1);
         let (sessions, permits) = (Arc::new(Sessions::new(connect, direct)), Arc::new(Semaphore::new(max as usize)));
-        let connections = Self { sessions, permits, max, acquire_timeout };
-        connections.acquire().await?.release();
-        Ok(connections)
+        Self { sessions, permits, max, acquire_timeout }
+    }
+
+    /// Opens the first connection, unless there is one.
+    pub(in crate::store) async fn open(&self) -> sqlx::Result<()> {
+        self.acquire().await?.release();
+        Ok(())
     }
 
     pub(in crate::store) async fn acquire(&self) -> sqlx::Result<Lent> {

@@ -77,7 +77,7 @@ impl SqliteFile {
     }
 
     /// Fails if a file is not the same any more.
-    pub(super) fn check(&self) -> sqlx::Result<()> {
+    pub(in crate::store) fn check(&self) -> sqlx::Result<()> {
         if self.0.replaced.get().is_none()
             && let Some(file) = self.0.files.iter().find(|file| !file.is_the_same())
         {

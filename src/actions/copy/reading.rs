@@ -1,0 +1,59 @@
+//! Reading a copy that this process does not follow with: of several processes with one folder one follows, and while a start waits
+//! for the database nobody does.
+
+use super::LocalCopy;
+use super::prepared::is_shared_part_readable;
+use crate::cluster::self_report::SelfReport;
+use crate::foundation::{FailureStreak, with_sources};
+use crate::store::copy::file::CopyFile;
+use crate::store::{Condition, StoreError};
+
+impl LocalCopy {
+    /// Opens and checks the file. Returns true if subscriptions can be served from it.
+    pub async fn open_to_serve(&self) -> Result<bool, StoreError> {
+        let Some(file) = CopyFile::open(&self.file_path()).await? else { return Ok(false) };
+        if let Some(fault) = file.first_fault().await? {
+            tracing::warn!(fault, "the local copy of subscriptions is damaged");
+            return Ok(false);
+        }
+        let state = file.state().await?;
+        self.opened(&file, state).await?;
+        Ok(self.can_serve())
+    }
+
+    /// Reads what the following process wrote, if there is one, and publishes the state.
+    pub async fn read_along(&self, own: &SelfReport, failures: &mut FailureStreak) {
+        match self.watch().await {
+            Ok(()) => _ = failures.ended(),
+            Err(error) => {
+                if failures.failed(error.reason()) {
+                    tracing::warn!(error = with_sources(&error), "could not read the local copy of subscriptions");
+                }
+                // Another process may have put another file in its place. After other errors the next look may succeed.
+                if matches!(error.condition(), Some(Condition::Damaged | Condition::Missing | Condition::Replaced)) {
+                    self.close().await;
+                }
+            }
+        }
+        self.publish(own);
+    }
+
+    /// The shared part is read only if it is another one than before.
+    async fn watch(&self) -> Result<(), StoreError> {
+        let known = {
+            let view = self.view();
+            view.file.clone().map(|file| (file, view.state.shared_changes))
+        };
+        let Some((file, shared_changes)) = known else {
+            let Some(file) = CopyFile::open(&self.file_path()).await? else { return Ok(()) };
+            let state = file.state().await?;
+            return self.opened(&file, state).await;
+        };
+        let state = file.state().await?;
+        if state.shared_changes != shared_changes {
+            self.shared_part_changed(is_shared_part_readable(&file).await?);
+        }
+        self.view().state = state;
+        Ok(())
+    }
+}

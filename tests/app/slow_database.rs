@@ -1,0 +1,91 @@
+//! A panel with a slow way to PostgreSQL stands in with its copy for moments, and does not bring revoked links back with it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use sarban::config::database_url::DatabaseUrl;
+use sarban::store::Engine;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::without_database::{COPY_AGE, link, until};
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::app::processes::{call, first_admin};
+use crate::cluster::latency::through_a_proxy;
+use crate::support::database::{Content, TestDatabase, execute, with_database};
+use crate::support::proxy::ProxyFault;
+
+/// In each direction: a ping is answered within its limit of a second, and the two messages of a statement are not.
+const DELAY: Duration = Duration::from_millis(300);
+/// A copy that is not older than this stands in for a slow database.
+const CURRENT: Duration = Duration::from_secs(5);
+const USERS: &str = "INSERT INTO users (username, key, expire_strategy, created_at)
+         SELECT 'user_' || n, lpad(to_hex(n), 32, '0'), 'never', 0 FROM generate_series(1, 2) AS n;
+     INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users";
+
+/// The status of a fetch, and true if the answer came from the copy.
+async fn fetch(panel: &PanelProcess, user: u64) -> (u16, bool) {
+    let answer = panel.request(Method::GET, &link(user)).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.headers().contains_key(COPY_AGE))
+}
+
+async fn revoke(panel: &PanelProcess, token: &str, user: u64) {
+    call(panel, token, Method::POST, &format!("/api/users/user_{user}/revoke_sub"), Value::Null).await;
+}
+
+#[test]
+fn revoked_link_is_not_served_from_the_copy_of_a_panel_with_a_slow_database() {
+    with_database(Engine::Postgres, Content::Schema, slow);
+}
+
+async fn slow(test: TestDatabase) {
+    let (through_proxy, proxy) = through_a_proxy(&test).await;
+    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
+    let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
+    let setup = |database, folder, more| Setup { database, redis: None, cluster: cluster.clone(), folder, more };
+    let near_setup = setup(&test.options.url, folders[0].path(), Vec::new());
+    let direct = vec![("DATABASE_DIRECT_URL", url.expose().to_owned())];
+    let far_setup = setup(&through_proxy.options.url, folders[1].path(), direct);
+    let mut near = near_setup.start("near");
+    near.ready().await;
+    let mut far = far_setup.start("far");
+    far.ready().await;
+    let token = first_admin(&near_setup, &near).await;
+    execute(&test.db, USERS).await;
+    let is_full = async || far.counter("subscription_copy_users").await as u64 == 2;
+    until("all users are in the copy", is_full).await;
+
+    proxy.set(ProxyFault::Delay(DELAY));
+    until("a subscription comes from the copy", async || fetch(&far, 1).await == (200, true)).await;
+
+    // By another panel. A request that is sent later than the copy's age allows must know of it.
+    revoke(&near, &token, 1).await;
+    let revoked = Instant::now();
+    let mut is_known = false;
+    while !is_known || revoked.elapsed() < CURRENT + Duration::from_secs(2) {
+        let sent = revoked.elapsed();
+        let (status, from_copy) = fetch(&far, 1).await;
+        assert!(
+            !is_known || status != 200,
+            "the revoked link is back {sent:?} after the revocation, from the copy: {from_copy}"
+        );
+        assert!(
+            sent < CURRENT + Duration::from_secs(1) || status != 200,
+            "the revoked link is served {sent:?} after the revocation, from the copy: {from_copy}"
+        );
+        is_known |= status == 404;
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    // By this panel: at once. The change itself has many round trips.
+    proxy.set(ProxyFault::Clear);
+    revoke(&far, &token, 2).await;
+    proxy.set(ProxyFault::Delay(DELAY));
+    let revoked = Instant::now();
+    while revoked.elapsed() < Duration::from_secs(5) {
+        let (status, from_copy) = fetch(&far, 2).await;
+        assert_ne!(status, 200, "the link that this panel revoked, from the copy: {from_copy}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
