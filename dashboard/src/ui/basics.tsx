@@ -139,9 +139,11 @@ export function Moment({ at }: { at: string }) {
   const { f } = useI18n();
   const now = useNow();
   const when = moment(at);
+  // What happened since the last tick lies in the past all the same.
+  const since = when > now ? new Date() : now;
   return (
     <time dateTime={when.toISOString()} title={f.exact(when)} className="nowrap">
-      {f.relative(when, now)}
+      {f.relative(when, since)}
       <span className="hidden"> ({f.exact(when)})</span>
     </time>
   );

@@ -28,6 +28,7 @@ test('a role is made in the matrix, changed, given to an admin, and deleted when
   await drawer.getByLabel('Users: Reset traffic').selectOption('own');
   await drawer.getByLabel('Nodes: Read').selectOption('all');
   assert.equal(await drawer.getByLabel('Nodes: Read').getByText('own').count(), 0, 'nodes have no owner');
+  assert.equal(await drawer.getByRole('row').nth(1).evaluate((row) => getComputedStyle(row).backgroundColor), 'rgba(0, 0, 0, 0)', 'not marked as a selected row is');
   await drawer.getByRole('button', { name: 'Create role' }).click();
   await page.getByRole('row').filter({ hasText: 'night' }).waitFor();
   const made = await role('night');

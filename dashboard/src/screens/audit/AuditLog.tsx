@@ -77,7 +77,7 @@ function Entries({ entries, open, onOpen }: { entries: Entry[]; open: number | u
                 <td>
                   {entry.actor_name != null ? <bdi>{entry.actor_name}</bdi> : t(`audit.actor.${entry.actor}` as Key)}
                   {entry.token_id != null && <span className="small soft" style={{ display: 'block' }}>{t('audit.token')} <code className="break">{entry.token_id}</code></span>}
-                  {entry.address != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{entry.address}</bdi>}
+                  {entry.address != null && <span className="small soft" style={{ display: 'block' }}><bdi dir="ltr">{entry.address}</bdi></span>}
                 </td>
                 <td><code>{entry.action}</code></td>
                 <td><bdi>{entry.object_name ?? (entry.object_id != null ? `#${entry.object_id}` : '')}</bdi></td>

@@ -2,7 +2,7 @@
 
 import { api, data } from '../../api/client.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Field, Notice } from '../../ui/basics.tsx';
+import { Choose, Field, Notice } from '../../ui/basics.tsx';
 import { EditDrawer } from '../../ui/EditDrawer.tsx';
 import { useForm } from '../../ui/form.ts';
 import { ROWS } from '../profile/scopes.ts';
@@ -57,9 +57,9 @@ export function RoleEditor({ role, onClose }: { role: Role | null; onClose: () =
   const cell = (resource: string, action: Action, title: string) => {
     const extents = extentsOf(resource, action);
     return extents.length > 0 && (
-      <select className="select" aria-label={`${title}: ${t(TITLES[action])}`} disabled={isBuiltIn} value={draft.rights[resource]?.[action] ?? 'none'} onChange={(event) => choose(resource, action, event.target.value)}>
+      <Choose aria-label={`${title}: ${t(TITLES[action])}`} disabled={isBuiltIn} value={draft.rights[resource]?.[action] ?? 'none'} onChange={(event) => choose(resource, action, event.target.value)}>
         {extents.map((extent) => <option key={extent} value={extent}>{t(WORDS[extent])}</option>)}
-      </select>
+      </Choose>
     );
   };
   return (
