@@ -1,4 +1,5 @@
 //! A TCP proxy that can hold, delay, half-open and cut what goes through it, in either direction.
+#![allow(dead_code, reason = "each user takes a part of it")]
 
 use std::time::Duration;
 
