@@ -65,6 +65,16 @@ test('the cluster screen lists the edges that have reported', async () => {
     await region.getByText('Fetches not sent yet: 7').waitFor();
     await region.getByText('connected', { exact: true }).waitFor();
     await view.close();
+    // The longest lines, on a phone.
+    const host = 'edge-with-a-name-of-sixty-four-characters-in-one-word-000000000';
+    await panel.call('POST', 'edge/report', { ...report, host, is_complete: false, waiting_fetches: 1234567 }, token);
+    for (const language of ['en', 'fa', 'ar', 'ru', 'zh']) {
+      const phone = await open(panel, { token, language, width: 390 });
+      await phone.go('/cluster');
+      await phone.page.getByText(host).waitFor();
+      assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${language}: the page is wider than the screen`);
+      await phone.close();
+    }
   } finally {
     await panel.stop();
   }

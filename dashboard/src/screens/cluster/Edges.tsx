@@ -13,14 +13,15 @@ export function Edges({ cluster }: { cluster: Cluster }) {
     <Panel title={t('cluster.edges')}>
       <ul className="lines">
         {edges.map((edge) => (
-          <li key={edge.id} style={{ flexWrap: 'wrap' }}>
-            <span className="grow">
+          <li key={edge.id} className="wraps" style={{ flexWrap: 'wrap' }}>
+            {/* On a narrow screen, what follows goes below the name. */}
+            <span style={{ flex: '1 1 16rem', minInlineSize: 0, overflowWrap: 'anywhere' }}>
               <bdi style={{ fontWeight: 550 }}>{edge.host}</bdi> <bdi className="soft" dir="ltr">{edge.version}</bdi>
               <span className="small soft" style={{ display: 'block' }}>{t('cluster.started')} <Moment at={edge.started_at} /> · {t('cluster.edge.seen')} <Moment at={edge.last_seen} /></span>
             </span>
             <span className="soft">{t('cluster.edge.users', { count: f.number(edge.users) })}</span>
             {edge.waiting_fetches > 0 && <span className="soft">{t('cluster.edge.waiting', { count: f.number(edge.waiting_fetches) })}</span>}
-            {!edge.is_complete && <Status tone="attention">{t('cluster.edge.filling')}</Status>}
+            {edge.is_connected && !edge.is_complete && <Status tone="attention">{t('cluster.edge.filling')}</Status>}
             <Status tone={edge.is_connected ? 'good' : 'bad'}>{t(edge.is_connected ? 'cluster.edge.connected' : 'cluster.edge.away')}</Status>
           </li>
         ))}
