@@ -93,11 +93,12 @@ dist: ## build a release into target/dist: Debian package, archive, list of comp
 	$(CARGO) build --locked --release --bin sarban
 	@deploy/dist.sh $(RELEASE) target/dist
 
-deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, package and image (needs root)
+deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, edges, package and image (needs root)
 	bash tests/deploy/check.sh
 	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/services.sh run python3 tests/deploy/proxies.py
 	@tests/support/services.sh run python3 tests/deploy/backup.py
+	@python3 tests/deploy/edge.py $(SARBAN)
 	@python3 tests/deploy/dist.py $(SARBAN)
 	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/image.py $(SARBAN)
 	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/package.py $(SARBAN)

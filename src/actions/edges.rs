@@ -6,22 +6,42 @@ use uuid::Uuid;
 
 use super::Panel;
 use crate::domain::change::Unchanged;
-use crate::domain::edge::{Batch, Edge, EdgeFetch};
+use crate::domain::edge::{AWAY, Batch, Edge, EdgeFetch, MAX_EDGES};
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
 use crate::store::users::subscription_fetches::{self, Fetch};
-use crate::store::{StoreError, edges};
+use crate::store::{StoreError, Transient, edges};
+
+/// A report was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// There are as many edges as can be listed, and all have reported lately.
+    #[error("{MAX_EDGES} edges have reported within half a minute, and no more are accepted")]
+    Most,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Transient for ReportError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
 
 /// Stores a report, and the fetches of a batch unless the batch was stored before.
-pub async fn report(panel: &Panel, edge: &Edge, batch: Option<&Batch>) -> Result<(), StoreError> {
+pub async fn report(panel: &Panel, edge: &Edge, batch: Option<&Batch>) -> Result<(), ReportError> {
     let now = panel.clock.now();
     let fetches = batch.map(|batch| settled(batch, now)).unwrap_or_default();
     panel
-        .transaction("report of an edge", async |tx| -> Result<_, StoreError> {
+        .transaction("report of an edge", async |tx| -> Result<_, ReportError> {
             if let Some(batch) = batch
                 && edges::begin_batch(tx, batch.id, now).await?
             {
                 subscription_fetches::upsert(tx, &fetches).await?;
+            }
+            if !edges::make_room(tx, edge.id, now.plus(-AWAY), MAX_EDGES).await? {
+                return Err(ReportError::Most);
             }
             edges::report(tx, edge, now).await?;
             Ok(((), Unchanged))

@@ -22,6 +22,9 @@ pub struct HealthReport {
     /// Why the database can't be used, or not for changes; absent while it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_reason: Option<&'static str>,
+    /// Why the copy of an edge is not as it should be; absent while it is, and on a panel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_reason: Option<&'static str>,
     /// Status of Redis.
     pub redis: Part,
     /// Leader, follower, or none while this process knows of no leader.

@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
-use crate::actions::copy::LocalCopy;
+use crate::actions::copy::{LocalCopy, SharedPartState};
 use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
+use crate::cluster::panel_errors::LinkFault;
 use crate::cluster::panel_link::PanelLink;
 use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::self_report::SelfReport;
@@ -30,6 +31,8 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ASKED_WITHIN: i64 = 10 * SECOND;
 /// Time in which such a proxy sees that this process is not ready: two checks, a second apart.
 const NOTICE: Duration = Duration::from_secs(2);
+/// Reason of an edge whose panel is newer.
+const OUTDATED: &str = "hosts and settings were written by a newer panel: update the edge";
 /// Pause between two looks for requests in flight.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -85,24 +88,28 @@ pub(super) fn watch(
     })
 }
 
-/// The health of an edge: it can work while its copy can serve, and it is degraded while no panel can be followed.
+/// The health of an edge: it can work while its copy can serve, and it is degraded while the copy is not as it should be.
 pub(super) fn of_edge(
     copy: LocalCopy,
     link: Arc<PanelLink>,
     clock: Clock,
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
-    reporting(clock, stopping.clone(), move || HealthReport {
-        status: match (copy.can_serve(), link.is_away()) {
-            _ if stopping.is_cancelled() => Status::Unavailable,
-            (false, _) => Status::Unavailable,
-            (true, true) => Status::Degraded,
-            (true, false) => Status::Ok,
-        },
-        database: Part::Off,
-        database_reason: None,
-        redis: Part::Off,
-        scheduler: SchedulerRole::None,
+    reporting(clock, stopping.clone(), move || {
+        let reason = edge_reason(&copy, link.fault());
+        HealthReport {
+            status: match reason {
+                _ if stopping.is_cancelled() => Status::Unavailable,
+                _ if !copy.can_serve() => Status::Unavailable,
+                Some(_) => Status::Degraded,
+                None => Status::Ok,
+            },
+            database: Part::Off,
+            database_reason: None,
+            copy_reason: reason,
+            redis: Part::Off,
+            scheduler: SchedulerRole::None,
+        }
     })
 }
 
@@ -121,9 +128,26 @@ pub(super) fn of_waiting(
             Condition::ShuttingDown => "the start waits: the database is starting or stopping",
             _ => "the start waits: the database can't be used",
         }),
+        copy_reason: None,
         redis: Part::Off,
         scheduler: SchedulerRole::None,
     })
+}
+
+/// Why the copy of an edge is not as it should be.
+fn edge_reason(copy: &LocalCopy, fault: Option<LinkFault>) -> Option<&'static str> {
+    let state = match (copy.shared_part_state(), copy.report().and_then(|report| report.age)) {
+        (SharedPartState::Outdated | SharedPartState::Missing, Some(_)) => Some(OUTDATED),
+        _ if copy.can_serve() => None,
+        (_, None) => Some("the copy is not complete yet"),
+        (_, Some(_)) => Some("the copy is older than SUBSCRIPTION_COPY_MAX_AGE_HOURS"),
+    };
+    let fault = match fault {
+        Some(LinkFault::Following) => Some("no panel can be followed: see the log"),
+        Some(LinkFault::Reporting) => Some("no panel takes reports and fetches: see the log"),
+        None => None,
+    };
+    fault.or(state)
 }
 
 /// Reports, and remembers when they were asked for.
@@ -211,6 +235,7 @@ fn report(database: Database, role: &Role, redis: RedisStatus, stopping: bool) -
         status,
         database: part,
         database_reason: condition.map(Condition::reason),
+        copy_reason: None,
         redis: match redis {
             RedisStatus::Off => Part::Off,
             RedisStatus::Ok => Part::Ok,

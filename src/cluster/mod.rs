@@ -9,6 +9,7 @@ pub mod leadership;
 mod lease_client;
 mod lease_renewal;
 pub mod members;
+pub mod panel_errors;
 pub mod panel_link;
 pub mod panel_redis;
 pub mod recent_changes;

@@ -1,28 +1,55 @@
 //! The link of an edge to the panels: HTTPS requests to the one that answered last, and to the next one if it does not.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prost::Message;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
+use super::panel_errors::{Faults, LinkError, LinkFault, PanelError};
 use crate::config::edge::Followed;
 use crate::config::secret::Secret;
-use crate::domain::copy::{Update, UserPage};
-use crate::foundation::{chain, lock};
+use crate::domain::copy::{Position, Update, UserPage};
+use crate::domain::edge::{FORMAT, FORMAT_HEADER};
+use crate::foundation::chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// From connecting to the last byte of the answer: a page of users over a slow line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// To the first byte of the answer, of which a page of users costs a panel milliseconds.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Bytes of an answer, at most: a change of a hundred thousand users at once has less.
 const MAX_ANSWER: usize = 64 << 20;
 /// Characters of a panel's own explanation that are shown.
 const MAX_DETAIL: usize = 200;
+
+const FORMAT_NAME: HeaderName = HeaderName::from_static(FORMAT_HEADER);
+
+/// An operation of panels for edges.
+#[derive(Clone, Copy)]
+struct Operation {
+    path: &'static str,
+    /// Longest wait for the begin of the answer. A line that is cut silently costs this time.
+    patience: Duration,
+}
+
+impl Operation {
+    fn is_report(self) -> bool {
+        self.path == REPORT.path
+    }
+}
+
+/// Asked again and again while panels are away: how soon an edge sees that one is back depends on its patience.
+const START: Operation = Operation { path: "/api/edge/start", patience: Duration::from_secs(4) };
+const SHARED: Operation = Operation { path: "/api/edge/shared", patience: PATIENCE };
+const CHANGES: Operation = Operation { path: "/api/edge/changes", patience: PATIENCE };
+const USERS: Operation = Operation { path: "/api/edge/users", patience: PATIENCE };
+const REPORT: Operation = Operation { path: "/api/edge/report", patience: PATIENCE };
 
 /// The panels of an edge.
 #[derive(Debug)]
@@ -34,14 +61,12 @@ pub struct PanelLink {
     own: RenderSettings,
     /// The panel that answered last.
     current: AtomicUsize,
-    /// The fault of the panels that was logged last.
-    logged: Mutex<Option<String>>,
-    /// The same about a panel whose links have other credentials.
-    refused: Mutex<Option<String>>,
+    faults: Faults,
 }
 
 /// Settings that decide what links look like: a panel and its edges must have the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct RenderSettings {
     /// Version of the program.
     pub version: String,
@@ -74,82 +99,6 @@ impl Answer {
     }
 }
 
-/// The certificates of `EDGE_CA_FILE` can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// The file can't be read.
-    #[error("EDGE_CA_FILE: could not read {}: {source}", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There is no certificate in the file.
-    #[error("EDGE_CA_FILE: no PEM certificates in {}", .0.display())]
-    NoCertificates(PathBuf),
-    /// TLS can't be used.
-    #[error("could not prepare TLS for the panels: {0}")]
-    Tls(String),
-}
-
-/// Why no panel gave an answer that can be used. The texts name the panel, and contain no secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PanelError {
-    /// It could not be reached, or did not answer in time.
-    #[error("the panel {panel} can't be reached: {reason}")]
-    NoAnswer {
-        /// Address.
-        panel: String,
-        /// Why.
-        reason: String,
-    },
-    /// It does not accept the token.
-    #[error(
-        "the panel {panel} refuses EDGE_TOKEN ({status}): {detail}; make one with `sarban token create --admin NAME --name edge --scope 'edge:*'`"
-    )]
-    Token {
-        /// Address.
-        panel: String,
-        /// Status of the answer.
-        status: u16,
-        /// The panel's explanation.
-        detail: String,
-    },
-    /// It has no such operation.
-    #[error("{panel} is no panel that edges can follow: it answered 404; check EDGE_PANELS, and update the panel")]
-    NoPanel {
-        /// Address.
-        panel: String,
-    },
-    /// Its links have other credentials.
-    #[error("the panel {panel} has AUTH_GENERATION_ALGORITHM={theirs}, and this edge has not: set the same here")]
-    OtherCredentials {
-        /// Address.
-        panel: String,
-        /// The panel's setting.
-        theirs: String,
-    },
-    /// It answered something else.
-    #[error("the panel {panel} answered {status}: {detail}")]
-    Refused {
-        /// Address.
-        panel: String,
-        /// Status of the answer.
-        status: u16,
-        /// The panel's explanation.
-        detail: String,
-    },
-    /// Its answer can't be read.
-    #[error("the panel {panel} gave an answer that can't be read: {reason}")]
-    Unreadable {
-        /// Address.
-        panel: String,
-        /// Why.
-        reason: String,
-    },
-}
-
 impl PanelLink {
     /// Prepares the link; connects to nothing. `own`: settings of this edge.
     pub fn new(followed: Followed, own: RenderSettings) -> Result<Self, LinkError> {
@@ -158,6 +107,7 @@ impl PanelLink {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(Policy::none())
+            .default_headers(HeaderMap::from_iter([(FORMAT_NAME, HeaderValue::from(FORMAT))]))
             .user_agent(concat!("sarban-edge/", env!("CARGO_PKG_VERSION")));
         if let Some(file) = followed.ca_file {
             let pem = std::fs::read(&file).map_err(|source| LinkError::Unreadable { file: file.clone(), source })?;
@@ -169,104 +119,127 @@ impl PanelLink {
         }
         let client = builder.build().map_err(|error| LinkError::Tls(chain(&error)))?;
         let Followed { token, panels, .. } = followed;
-        Ok(Self {
-            client,
-            token,
-            panels,
-            own,
-            current: AtomicUsize::new(0),
-            logged: Mutex::default(),
-            refused: Mutex::default(),
-        })
+        Ok(Self { client, token, panels, own, current: AtomicUsize::new(0), faults: Faults::default() })
     }
 
-    /// Returns the position of now, as text. An error if the panel derives other credentials from keys.
-    pub async fn position(&self) -> Result<String, PanelError> {
-        let Answer { panel, bytes } = self.ask("/api/edge/start", |url: String| self.client.get(url)).await?;
-        let start: Start = match serde_json::from_slice(&bytes) {
+    /// Returns the position of now. An error if the panel derives other credentials from keys.
+    pub async fn position(&self) -> Result<Position, PanelError> {
+        let answer = self.ask(START, |url| self.client.get(url)).await?;
+        let read = self.read_start(&answer);
+        self.noted(START, read)
+    }
+
+    fn read_start(&self, answer: &Answer) -> Result<Position, PanelError> {
+        let panel = answer.panel.clone();
+        let start: Start = match serde_json::from_slice(&answer.bytes) {
             Ok(start) => start,
             Err(error) => return Err(PanelError::Unreadable { panel, reason: chain(&error) }),
         };
-        let (own, theirs) = (&self.own, &start.settings);
+        let (own, theirs) = (&self.own, start.settings);
         if own.auth_generation_algorithm != theirs.auth_generation_algorithm {
-            let error = PanelError::OtherCredentials { panel, theirs: theirs.auth_generation_algorithm.clone() };
-            log_once(&self.refused, &error.to_string());
-            return Err(error);
+            return Err(PanelError::OtherCredentials { panel, theirs: theirs.auth_generation_algorithm });
         }
-        lock(&self.refused).take();
-        for setting in own.differences(theirs) {
+        for setting in own.differences(&theirs) {
             tracing::warn!(panel, "{setting} of this edge differ from the panel's, and so do its links; set the same");
         }
-        Ok(start.position)
+        position(&panel, &start.position)
     }
 
     /// Returns what changed after a position; `None` if it can't be followed from there any more.
-    pub async fn update(&self, position: &str) -> Result<Option<Update>, PanelError> {
-        let ask = |url: String| self.client.post(url).json(&json!({"after": position}));
-        match self.ask("/api/edge/changes", ask).await {
-            Ok(answer) => answer.decoded().map(Some),
+    pub async fn update(&self, after: &Position) -> Result<Option<Update>, PanelError> {
+        let ask = |url: String| self.client.post(url).json(&json!({"after": after.text()}));
+        let answer = match self.ask(CHANGES, ask).await {
+            Ok(answer) => answer,
             // Gone, or longer than a panel accepts it.
-            Err(PanelError::Refused { status: 410 | 413 | 422, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+            Err(PanelError::Refused { status: 410 | 413 | 422, .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let panel = answer.panel.clone();
+        let read = answer.decoded::<Update>().and_then(|it| position(&panel, &it.position).map(|_| it));
+        self.noted(CHANGES, read).map(Some)
     }
 
     /// Returns up to `limit` users after an id.
     pub async fn page(&self, after: i64, limit: i64) -> Result<UserPage, PanelError> {
         let after = after.max(0);
-        let ask = |url: String| self.client.get(format!("{url}?after={after}&limit={limit}"));
-        self.ask("/api/edge/users", ask).await?.decoded()
+        let answer = self.ask(USERS, |url| self.client.get(format!("{url}?after={after}&limit={limit}"))).await?;
+        self.noted(USERS, answer.decoded())
     }
 
     /// Returns the part that all subscriptions share, as JSON.
     pub async fn shared_part(&self) -> Result<Vec<u8>, PanelError> {
-        self.ask("/api/edge/shared", |url: String| self.client.get(url)).await.map(|answer| answer.bytes)
+        let answer = self.ask(SHARED, |url| self.client.get(url)).await?;
+        self.noted(SHARED, Ok(answer.bytes))
     }
 
     /// Sends a report.
     pub async fn report(&self, report: &Value) -> Result<(), PanelError> {
-        self.ask("/api/edge/report", |url: String| self.client.post(url).json(report)).await.map(drop)
+        self.ask(REPORT, |url| self.client.post(url).json(report)).await?;
+        self.noted(REPORT, Ok(()))
+    }
+
+    /// Returns what can't be done at the moment.
+    pub fn fault(&self) -> Option<LinkFault> {
+        self.faults.lasting(REPORT.path)
     }
 
     /// Asks the panels in turn until one answers. The error is that of the first one.
-    async fn ask(&self, path: &str, ask: impl Fn(String) -> RequestBuilder) -> Result<Answer, PanelError> {
+    async fn ask(&self, operation: Operation, ask: impl Fn(String) -> RequestBuilder) -> Result<Answer, PanelError> {
         let first = self.current.load(Ordering::Relaxed);
         let mut failed = None;
         for index in (first..first + self.panels.len()).map(|index| index % self.panels.len()) {
             let panel = &self.panels[index];
-            match self.ask_one(panel, ask(format!("{panel}{path}"))).await {
+            match self.ask_one(panel, ask(format!("{panel}{}", operation.path)), operation).await {
                 Ok(bytes) => {
-                    if index != first || lock(&self.logged).take().is_some() {
+                    if index != first {
                         tracing::info!(panel, "the edge follows this panel now");
                     }
                     self.current.store(index, Ordering::Relaxed);
                     return Ok(Answer { panel: panel.clone(), bytes });
                 }
-                // All panels would say this.
-                Err(error @ PanelError::Refused { status: 410 | 413 | 422, .. }) => return Err(error),
+                // All panels would say this about a position.
+                Err(error @ PanelError::Refused { status: 410 | 413 | 422, .. }) if operation.path == CHANGES.path => {
+                    self.faults.succeeded(operation.path);
+                    return Err(error);
+                }
                 Err(error) => _ = failed.get_or_insert(error),
             }
         }
         // There is at least one panel.
         let failed =
             failed.unwrap_or_else(|| PanelError::NoAnswer { panel: String::new(), reason: "there is none".to_owned() });
-        log_once(&self.logged, &failed.to_string());
-        Err(failed)
+        self.noted(operation, Err(failed))
     }
 
-    /// True while no panel can be followed.
-    pub fn is_away(&self) -> bool {
-        lock(&self.logged).is_some() || lock(&self.refused).is_some()
+    /// Remembers whether an operation succeeded.
+    fn noted<T>(&self, operation: Operation, done: Result<T, PanelError>) -> Result<T, PanelError> {
+        match &done {
+            Ok(_) if self.faults.succeeded(operation.path) && self.fault().is_none() => {
+                let panel = &self.panels[self.current.load(Ordering::Relaxed)];
+                tracing::info!(panel, "the edge follows this panel again");
+            }
+            Ok(_) => {}
+            Err(error) => self.faults.failed(operation.path, operation.is_report(), error),
+        }
+        done
     }
 
-    async fn ask_one(&self, panel: &str, request: RequestBuilder) -> Result<Vec<u8>, PanelError> {
-        let no_answer = |error: reqwest::Error| PanelError::NoAnswer {
-            panel: panel.to_owned(),
-            reason: chain(&error.without_url()),
+    async fn ask_one(&self, panel: &str, request: RequestBuilder, operation: Operation) -> Result<Vec<u8>, PanelError> {
+        let patience = operation.patience;
+        let unreachable = |reason: String| PanelError::NoAnswer { panel: panel.to_owned(), reason };
+        let no_answer = |error: reqwest::Error| unreachable(chain(&error.without_url()));
+        let Ok(sent) = timeout(patience, request.bearer_auth(self.token.expose()).send()).await else {
+            return Err(unreachable(format!("no answer within {} s", patience.as_secs())));
         };
-        let response = request.bearer_auth(self.token.expose()).send().await.map_err(no_answer)?;
+        let response = sent.map_err(no_answer)?;
         let status = response.status();
         if status == StatusCode::OK {
+            // Of the answer to a report, the status is read alone.
+            if !operation.is_report()
+                && let Some(theirs) = later_format(response.headers())
+            {
+                return Err(PanelError::NewerFormat { panel: panel.to_owned(), theirs });
+            }
             return received(response, MAX_ANSWER).await.map_err(no_answer);
         }
         let body = received(response, MAX_ANSWER).await.unwrap_or_default();
@@ -281,13 +254,17 @@ impl PanelLink {
     }
 }
 
-/// Logs a fault unless it is the same as before.
-fn log_once(last: &Mutex<Option<String>>, text: &str) {
-    let mut last = lock(last);
-    if last.as_deref() != Some(text) {
-        tracing::warn!("{text}; subscriptions are served from the copy meanwhile");
-        *last = Some(text.to_owned());
-    }
+/// The format of an answer, if this version can't read it. The first panels did not say theirs.
+fn later_format(headers: &HeaderMap) -> Option<String> {
+    let format = headers.get(FORMAT_NAME)?.to_str().unwrap_or_default();
+    let is_known = format.parse::<u32>().is_ok_and(|format| format <= FORMAT);
+    (!is_known).then(|| format.to_owned())
+}
+
+/// Reads a panel's position.
+fn position(panel: &str, text: &str) -> Result<Position, PanelError> {
+    let reason = || "its position is that of another version; update the edge".to_owned();
+    Position::from_text(text).ok_or_else(|| PanelError::Unreadable { panel: panel.to_owned(), reason: reason() })
 }
 
 impl RenderSettings {

@@ -6,8 +6,15 @@ use uuid::Uuid;
 use super::ids::UserId;
 use super::moment::{Moment, SECOND};
 
+/// Format of the answers that edges follow. It grows only when earlier edges would misread an answer: they refuse one of a later format.
+/// What an answer has in addition, or lacks, does not change it.
+pub const FORMAT: u32 = 1;
+/// Header with the format: in requests of an edge the last one that it reads, in answers that of the answer.
+pub const FORMAT_HEADER: &str = "x-edge-format";
 /// Time without a report after which an edge counts as away, in microseconds. Edges report every five seconds.
 pub const AWAY: i64 = 30 * SECOND;
+/// Edges that are listed, at most. A new one takes the place of the one that has been away for longest.
+pub const MAX_EDGES: i64 = 1_000;
 /// Fetches in a batch, at most.
 pub const MAX_FETCHES: usize = 1_000;
 /// A longer User-Agent is cut (characters).

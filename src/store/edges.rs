@@ -1,11 +1,11 @@
 //! The tables `edge` and `edge_batch`: edges that report to a panel, and the batches of fetches that they sent.
 
-use sqlx::query_as;
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::domain::edge::{Edge, EdgeReport};
 use crate::domain::moment::Moment;
-use crate::store::engine::statement::{db_affected, db_execute, db_read, row, statements};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, StoreError, Tx};
 
 statements! {
@@ -15,6 +15,10 @@ statements! {
          ON CONFLICT (id) DO UPDATE SET host = excluded.host, version = excluded.version,
              started_at = excluded.started_at, last_seen = excluded.last_seen, report = excluded.report
          WHERE edge.last_seen <= excluded.last_seen";
+    IS_LISTED = "SELECT COUNT(*) FROM edge WHERE id = $1";
+    COUNT = "SELECT COUNT(*) FROM edge";
+    DELETE_AWAY = "DELETE FROM edge WHERE id IN
+        (SELECT id FROM edge WHERE last_seen < $1 ORDER BY last_seen, id LIMIT $2)";
     LEAVE = "DELETE FROM edge WHERE id = $1";
     ALL = "SELECT id, host, version, started_at, last_seen, report FROM edge ORDER BY host, id";
     PRUNE = "DELETE FROM edge WHERE last_seen < $1";
@@ -40,6 +44,20 @@ pub async fn report(tx: &mut Tx, edge: &Edge, now: Moment) -> Result<(), StoreEr
     let started = edge.started_at.micros();
     let report = serde_json::to_string(&edge.report).unwrap_or_default();
     db_execute!(tx, REPORT, edge.id, &edge.host, &edge.version, started, now.micros(), report)
+}
+
+/// Returns true if there is room for the report of this edge: it is listed, or there are fewer than `most` others. If need be, the edges
+/// that have reported longest ago, before `away`, are removed. Reports that cross may exceed the limit by their own number.
+pub async fn make_room(tx: &mut Tx, id: Uuid, away: Moment, most: i64) -> Result<bool, StoreError> {
+    if db_run!(tx, IS_LISTED, |sql, c| query_scalar::<_, i64>(sql).bind(id).fetch_one(c).await)? > 0 {
+        return Ok(true);
+    }
+    let count = db_run!(tx, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    if count < most {
+        return Ok(true);
+    }
+    let removed = db_affected!(tx, DELETE_AWAY, away.micros(), count - most + 1)?;
+    Ok(count - i64::try_from(removed).unwrap_or(0) < most)
 }
 
 /// Removes an edge that stops.

@@ -3,10 +3,11 @@
 use prost::Message;
 use reqwest::Method;
 use sarban::domain::copy::{CopiedUser, Update, UserPage};
-use sarban::domain::edge::AWAY;
+use sarban::domain::edge::{AWAY, Edge, EdgeReport, FORMAT, FORMAT_HEADER, MAX_EDGES};
 use sarban::domain::moment::SECOND;
-use sarban::store::Db;
+use sarban::store::{Db, edges};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::api::panel::{Answer, TestPanel, send};
 use crate::support::database::{number, on_both_engines};
@@ -15,6 +16,8 @@ on_both_engines! {
     edge_is_in_the_view_of_the_cluster_until_it_leaves,
     batch_that_is_sent_twice_counts_once,
     wrong_reports_name_the_field,
+    new_edge_takes_the_place_of_one_that_is_away,
+    report_of_a_later_version_is_taken,
     edge_reads_users_and_changes_without_notes,
 }
 
@@ -74,6 +77,60 @@ async fn batch_that_is_sent_twice_counts_once(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM edge_batch").await, 2);
 }
 
+async fn new_edge_takes_the_place_of_one_that_is_away(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let listed = async || number(&db, "SELECT COUNT(*) FROM edge").await;
+    let is_listed = async |host: &str| {
+        let edges = panel.get("root", "/api/cluster").await.ok()["edges"].clone();
+        edges.as_array().is_some_and(|edges| edges.iter().any(|edge| edge["host"] == host))
+    };
+    let own_id = |id: u128| Uuid::from_u128(id).to_string();
+    let edge = |id: u128, host: &str| {
+        let mut report = with("id", json!(own_id(id)));
+        report["host"] = json!(host);
+        report
+    };
+    // One has been away for longer than the others, which is what the limit is filled with.
+    panel.post("root", "/api/edge/report", edge(1, "longest")).await.ok();
+    panel.panel.clock.advance(SECOND);
+    let now = panel.panel.clock.now();
+    let mut tx = db.begin().await.expect("a transaction");
+    for id in 2..=u128::from(MAX_EDGES.unsigned_abs()) {
+        let id = Uuid::from_u128(id);
+        let (host, version) = ("other".to_owned(), "1".to_owned());
+        let other = Edge { id, host, version, started_at: now, report: EdgeReport::default() };
+        edges::report(&mut tx, &other, now).await.expect("stored");
+    }
+    tx.commit().await.expect("committed");
+    assert_eq!(listed().await, MAX_EDGES);
+
+    // All have reported lately: a new one is refused, and one that is listed is not.
+    let refused = panel.post("root", "/api/edge/report", edge(5_000, "new")).await;
+    let detail = refused.body["detail"].as_str().expect("a text");
+    assert_eq!(refused.status.as_u16(), 429, "{detail}");
+    assert!(detail.contains(&MAX_EDGES.to_string()), "the limit is not named: {detail}");
+    panel.post("root", "/api/edge/report", edge(2, "again")).await.ok();
+    assert_eq!((listed().await, is_listed("new").await), (MAX_EDGES, false));
+
+    panel.panel.clock.advance(AWAY);
+    panel.post("root", "/api/edge/report", edge(5_000, "new")).await.ok();
+    assert_eq!(listed().await, MAX_EDGES);
+    assert_eq!((is_listed("new").await, is_listed("longest").await, is_listed("again").await), (true, false, true));
+}
+
+async fn report_of_a_later_version_is_taken(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let mut report = with("later", json!({"a": [1]}));
+    report["batch"] = json!({"id": ID, "later": 1, "fetches": [{"user_id": 1, "at": 5, "later": null}]});
+    panel.post("root", "/api/edge/report", report).await.ok();
+    // An earlier one says less.
+    panel
+        .post("root", "/api/edge/report", json!({"id": ID, "host": "edge-1", "version": "1", "started_at": 1}))
+        .await
+        .ok();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM edge").await, 1);
+}
+
 async fn wrong_reports_name_the_field(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     let ask = async |body: Value| -> Answer { panel.post("root", "/api/edge/report", body).await };
@@ -125,6 +182,8 @@ async fn edge_reads_users_and_changes_without_notes(db: Db) {
     };
     let update =
         async |after: &str| Update::decode(changes(after).await.bytes().await.expect("a body")).expect("an update");
+    let format = changes(&position).await.headers()[FORMAT_HEADER].clone();
+    assert_eq!(format.to_str().expect("a text"), FORMAT.to_string());
     let none = update(&position).await;
     assert!(none.is_empty());
     panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 5, "note": "still"})).await.ok();

@@ -97,6 +97,7 @@ impl TestPanel {
             status: Status::Ok,
             database: Part::Ok,
             database_reason: None,
+            copy_reason: None,
             redis: Part::Off,
             scheduler: SchedulerRole::Leader,
         });

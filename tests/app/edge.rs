@@ -1,98 +1,18 @@
 //! Edges: real processes without a database, behind real panels. They serve what the panels serve, go on without them, and send
 //! them each fetch once.
 
-use std::path::Path;
-use std::time::Duration;
-
 use reqwest::{Method, StatusCode};
-use sarban::store::Db;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
-use crate::app::panel_process::{PanelProcess, Setup};
-use crate::support::database::{TestDatabase, execute, number, on_both_engines, texts};
+use crate::app::edge_world::{KEY, World, answer, command, fetches_in, is_in, last_agent, set_key, status, until};
+use crate::app::panel_process::PanelProcess;
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::support::proxy::{Proxy, ProxyFault};
 
 on_both_engines! {
     edge_serves_what_panels_serve_and_goes_on_without_them,
     edge_says_why_it_follows_nobody,
-}
-
-const KEY: &str = "00000000000000000000000000000001";
-const APP: &str = "v2rayNG/1.9.5";
-/// Longest wait for anything, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(30);
-
-const ROWS: &str = r#"DELETE FROM nodes;
-    INSERT INTO services (id, name) VALUES (1, 'one');
-    INSERT INTO users (id, username, key, owner_id, expire_strategy, created_at, note)
-        SELECT 1, 'ann', '00000000000000000000000000000001', id, 'never', 0, 'for admins' FROM admins;
-    INSERT INTO user_traffic (user_id, created_at, data_limit, used_traffic, lifetime_used_traffic) VALUES (1, 0, 1000, 7, 9);
-    INSERT INTO users_services (user_id, service_id) VALUES (1, 1);
-    INSERT INTO hosts (universal, spec) VALUES (TRUE, '{"remark": "{USERNAME} {DATA_USAGE}", "address": "a.example",
-        "protocol": "trojan", "network": "tcp", "port": 443, "password": "p"}')"#;
-
-/// A panel with one user, on a port that stays the same, and the token of an edge.
-struct World<'a> {
-    setup: Setup<'a>,
-    panel: PanelProcess,
-    token: String,
-}
-
-impl<'a> World<'a> {
-    async fn start(test: &'a TestDatabase, folder: &'a Path) -> Self {
-        let cluster = format!("test-{}", Uuid::new_v4().simple());
-        let more = vec![("SUBSCRIPTION_URL_PREFIX", "https://sub.example".to_owned())];
-        let setup = Setup { database: &test.options.url, redis: None, cluster, folder, more };
-        command(&setup, &["admin", "create", "-u", "root", "--sudo"]);
-        execute(&test.db, ROWS).await;
-        let token = command(&setup, &["token", "create", "-a", "root", "-n", "edge", "-s", "edge:*"]);
-        let mut panel = setup.start("panel");
-        panel.ready().await;
-        Self { setup, panel, token }
-    }
-
-    /// An edge that reaches the panel through this port.
-    fn edge(&self, name: &str, port: u16, token: &str) -> PanelProcess {
-        // Nobody listens on port 1: the next panel is asked.
-        let panels = format!("http://127.0.0.1:1,http://127.0.0.1:{port}");
-        self.setup.start_edge(name, &panels, token)
-    }
-}
-
-/// Runs a command of the program; returns what it printed.
-fn command(setup: &Setup<'_>, arguments: &[&str]) -> String {
-    let mut command = setup.command();
-    let ran = command.args(arguments).env("SARBAN_ADMIN_PASSWORD", "rootpass").output().expect("it runs");
-    assert!(ran.status.success(), "{arguments:?}: {ran:?}");
-    String::from_utf8_lossy(&ran.stdout).trim().to_owned()
-}
-
-/// Repeats a question until the answer is right.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Status, type, traffic and body of an answer.
-async fn answer(process: &PanelProcess, path: &str, accept: &str) -> (StatusCode, Vec<Option<String>>, String) {
-    let request = process.request(Method::GET, path).header("user-agent", APP).header("accept", accept);
-    let response = request.send().await.expect("an answer");
-    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
-    let headers = ["content-type", "subscription-userinfo", "etag", "profile-title"].map(header).to_vec();
-    (response.status(), headers, response.text().await.expect("a body"))
-}
-
-async fn status(process: &PanelProcess, key: &str) -> StatusCode {
-    answer(process, &format!("/sub/ann/{key}/links"), "*/*").await.0
-}
-
-async fn last_agent(db: &Db) -> Option<String> {
-    texts(db, "SELECT user_agent FROM subscription_fetches").await.pop()
+    edge_with_another_setting_follows_nobody,
 }
 
 fn edges(world: &World<'_>) -> Vec<Value> {
@@ -104,7 +24,8 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
     let folder = tempfile::tempdir().expect("a folder");
     let mut world = World::start(&test, folder.path()).await;
     let proxy = Proxy::start(world.panel.port).await.expect("a proxy");
-    let mut edge = world.edge("edge", proxy.port, &world.token);
+    // Nobody listens on port 1: the next panel is asked.
+    let mut edge = world.edge("edge", &[1, proxy.port]);
     edge.ready().await;
 
     // The same answers, but for the admins' note.
@@ -137,8 +58,7 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
 
     // Changes arrive while nothing but the copy connects the two.
     let new_key = "00000000000000000000000000000002";
-    let revoke = format!("UPDATE users SET key = '{new_key}' WHERE id = 1");
-    execute(&test.db, &revoke).await;
+    set_key(&test.db, new_key).await;
     until("the revoked link stops", async || status(&edge, KEY).await == 404).await;
     assert_eq!(status(&edge, new_key).await, 200);
     until("the panel lists the edge", async || edges(&world).iter().any(|edge| edge["users"] == 1)).await;
@@ -150,7 +70,7 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
     };
     assert_eq!(fetch(&edge, "before/1").await.expect("an answer").status(), 200);
     until("it arrives", async || last_agent(&test.db).await.as_deref() == Some("before/1")).await;
-    until("nothing waits", async || fetches_in(folder.path()).await == 0).await;
+    until("nothing waits", async || fetches_in(folder.path(), "edge").await == 0).await;
     execute(&test.db, "DELETE FROM edge_batch").await;
     proxy.set(ProxyFault::HoldAnswers);
     proxy.cut();
@@ -167,38 +87,26 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
     .await;
     proxy.cut();
     proxy.set(ProxyFault::Clear);
-    until("nothing waits", async || fetches_in(folder.path()).await == 0).await;
+    until("nothing waits", async || fetches_in(folder.path(), "edge").await == 0).await;
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM edge_batch").await, 1, "it was sent again");
     assert_eq!(last_agent(&test.db).await.as_deref(), Some("lost/1"));
 
     // Without a panel.
     world.panel.kill();
-    until("the edge finds out", async || edge.health().await.is_some_and(|health| health["status"] == "degraded"))
-        .await;
+    until("the edge finds out", async || is_in(&edge, "degraded", "no panel can be followed").await).await;
     assert_eq!((status(&edge, new_key).await, status(&edge, KEY).await), (StatusCode::OK, StatusCode::NOT_FOUND));
     assert_eq!(fetch(&edge, "alone/1").await.expect("an answer").status(), 200);
     // Neither does a restart of the edge change that.
     assert!(edge.stop().await.success());
-    let mut edge = world.edge("edge", proxy.port, &world.token);
+    let mut edge = world.edge("edge", &[1, proxy.port]);
     until("it serves", async || edge.health().await.is_some_and(|health| health["status"] == "degraded")).await;
     assert_eq!((status(&edge, new_key).await, status(&edge, KEY).await), (StatusCode::OK, StatusCode::NOT_FOUND));
     // What was revoked meanwhile is revoked once a panel is back, and the fetch arrives.
-    execute(&test.db, &format!("UPDATE users SET key = '{KEY}' WHERE id = 1")).await;
-    let mut panel = world.setup.start_on("panel", world.panel.port, &[]);
-    panel.ready().await;
+    set_key(&test.db, KEY).await;
+    world.restart_panel().await;
     until("the revoked link stops", async || status(&edge, new_key).await == 404).await;
     until("the fetch arrives", async || last_agent(&test.db).await.as_deref() == Some("alone/1")).await;
     assert!(edge.stop().await.success());
-}
-
-/// Number of fetches in the file of the edge.
-async fn fetches_in(folder: &Path) -> i64 {
-    let url = sarban::config::database_url::DatabaseUrl::Sqlite { path: folder.join("edge/subscriptions.copy") };
-    let options = sarban::store::OpenOptions { read_only: true, ..crate::support::database::options(url) };
-    let db = Db::open(&options).await.expect("the copy opens");
-    let count = number(&db, "SELECT COUNT(*) FROM fetch").await;
-    db.close().await;
-    count
 }
 
 async fn edge_says_why_it_follows_nobody(test: TestDatabase) {
@@ -215,12 +123,37 @@ async fn edge_says_why_it_follows_nobody(test: TestDatabase) {
     ] {
         let edge = world.setup.start_edge(name, &panels, token);
         until(said, async || edge.log().contains(said)).await;
-        let health = edge.health().await;
-        assert!(health.is_none_or(|health| health["status"] == "unavailable"), "{name}: an empty copy serves nobody");
+        until(name, async || is_in(&edge, "unavailable", "no panel can be followed").await).await;
+        assert_eq!(status(&edge, KEY).await, 503, "{name}: an empty copy serves nobody");
     }
     let mut command = world.setup.command();
     let ran = command.arg("edge").env("EDGE_TOKEN", "x").output().expect("it runs");
     let error = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(2), "{error}");
     assert!(error.contains("EDGE_TOKEN must be an API token"), "{error}");
+}
+
+/// Links of another algorithm would be refused by every node.
+async fn edge_with_another_setting_follows_nobody(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = World::start(&test, folder.path()).await;
+    let panels = format!("http://127.0.0.1:{}", world.panel.port);
+    let other = [("AUTH_GENERATION_ALGORITHM", "plain")];
+    let mut edge = world.setup.start_edge_with("edge", &panels, &world.token, &other);
+    until("it says why", async || edge.log().contains("has AUTH_GENERATION_ALGORITHM=xxh128, and this edge has not"))
+        .await;
+    until("it is not ready", async || is_in(&edge, "unavailable", "no panel can be followed").await).await;
+    assert_eq!(status(&edge, KEY).await, 503);
+    assert_eq!(edge.counter("subscription_copy_users").await, 0.0, "it copied users");
+    assert!(edge.stop().await.success());
+    // With the panel's setting, the same folder is filled.
+    let mut edge = world.edge("edge", &[world.panel.port]);
+    edge.ready().await;
+    assert_eq!(status(&edge, KEY).await, 200);
+    // A difference of the prefix is logged only.
+    let prefix = [("SUBSCRIPTION_URL_PREFIX", "https://elsewhere.example")];
+    let mut edge = world.setup.start_edge_with("other", &panels, &world.token, &prefix);
+    edge.ready().await;
+    let said = "SUBSCRIPTION_URL_PREFIX of this edge differ from the panel's";
+    assert!(edge.log().contains(said), "{}", edge.log());
 }

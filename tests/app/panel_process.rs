@@ -107,10 +107,16 @@ impl Setup<'_> {
 
     /// Starts an edge that knows no database, with a folder of its own.
     pub fn start_edge(&self, name: &str, panels: &str, token: &str) -> PanelProcess {
+        self.start_edge_with(name, panels, token, &[])
+    }
+
+    /// Starts an edge with additional settings.
+    pub fn start_edge_with(&self, name: &str, panels: &str, token: &str, settings: &[(&str, &str)]) -> PanelProcess {
         let folder = self.folder.join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         let mut command = self.command();
         command.env_remove("SQLALCHEMY_DATABASE_URL").env("EDGE_PANELS", panels).env("EDGE_TOKEN", token);
+        command.envs(settings.iter().copied());
         self.run_in(&folder, command, name, free_port(), &["edge"])
     }
 

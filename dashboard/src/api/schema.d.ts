@@ -3179,6 +3179,8 @@ export interface components {
         };
         /** @description Health of this process and of the services it depends on. */
         HealthReport: {
+            /** @description Why the copy of an edge is not as it should be; absent while it is, and on a panel. */
+            copy_reason?: string | null;
             /** @description Status of the database. */
             database: components["schemas"]["Part"];
             /** @description Why the database can't be used, or not for changes; absent while it can. */
@@ -6596,6 +6598,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description As many edges have reported lately as a cluster can have; Retry-After has the number of seconds to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description The database is unreachable, or the panel is overloaded or read-only */

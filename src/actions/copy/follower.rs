@@ -293,6 +293,7 @@ impl<'a> Following<'a> {
             );
         }
         self.is_shared_part_unreadable = !is_readable;
+        self.copy.source_is_newer(!is_readable);
         is_readable.then_some(shared)
     }
 

@@ -51,6 +51,17 @@ struct Shared {
     prepared: tokio::sync::Mutex<Option<PreparedSources>>,
 }
 
+/// The part of a copy that all subscriptions share, as a process knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedPartState {
+    /// It is that of the source, as far as this process knows.
+    Current,
+    /// That of the source was written by a version that this one can't read; the one before it stays.
+    Outdated,
+    /// There is none that this version can read: nothing can be rendered.
+    Missing,
+}
+
 /// This process's knowledge of the copy and its source.
 #[derive(Clone, Debug, Default)]
 struct View {
@@ -58,6 +69,8 @@ struct View {
     state: CopyState,
     /// True if the file has a part that all subscriptions share, and this version can read it.
     is_shared_part_readable: bool,
+    /// True if that of the source was written by a version that this one can't read.
+    is_source_newer: bool,
     /// Users whose last change could not be written to the file. They are not served: it may be a revocation.
     unwritten: HashSet<i64>,
     /// Counts the changes of the shared part that this process has seen.
@@ -138,6 +151,20 @@ impl LocalCopy {
             before.close().await;
         }
         Ok(())
+    }
+
+    /// Returns what is known of the part that all subscriptions share.
+    pub fn shared_part_state(&self) -> SharedPartState {
+        let view = self.view();
+        match (view.is_shared_part_readable, view.is_source_newer) {
+            (false, _) => SharedPartState::Missing,
+            (true, true) => SharedPartState::Outdated,
+            (true, false) => SharedPartState::Current,
+        }
+    }
+
+    fn source_is_newer(&self, is_newer: bool) {
+        self.view().is_source_newer = is_newer;
     }
 
     /// The file has another shared part than before.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::panel_link::{PanelError, PanelLink};
+use crate::cluster::panel_errors::PanelError;
+use crate::cluster::panel_link::PanelLink;
 use crate::domain::copy::{Position, Update, UserPage};
 use crate::store::copy::source;
 use crate::store::{Db, StoreError};
 
 /// Pause while the source is away, and the longest one at an edge.
 const AWAY: Duration = Duration::from_millis(500);
-const AWAY_AT_MOST: Duration = Duration::from_secs(5);
+const AWAY_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A source of users and changes.
 #[derive(Clone, Debug)]
@@ -30,9 +31,6 @@ pub enum SourceError {
     /// No panel gave an answer that can be used.
     #[error(transparent)]
     Panel(#[from] PanelError),
-    /// A panel named a position that this version can't read.
-    #[error("the panel names a position that this version can't read: update the edge")]
-    Position,
 }
 
 impl Source {
@@ -56,7 +54,7 @@ impl Source {
     pub(super) async fn position(&self) -> Result<Position, SourceError> {
         match self {
             Self::Database(db) => Ok(source::position(db).await?),
-            Self::Panels(link) => Position::from_text(&link.position().await?).ok_or(SourceError::Position),
+            Self::Panels(link) => Ok(link.position().await?),
         }
     }
 
@@ -72,7 +70,7 @@ impl Source {
     pub(super) async fn update(&self, position: &Position) -> Result<Option<Update>, SourceError> {
         match self {
             Self::Database(db) => Ok(source::update(db, position).await?),
-            Self::Panels(link) => Ok(link.update(&position.text()).await?),
+            Self::Panels(link) => Ok(link.update(position).await?),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::api::http::loose::LooseIntIn;
 use crate::api::http::query::{Params, Query};
 use crate::api::state::State;
 use crate::domain::copy::{CopiedUser, Position, Update, UserPage};
+use crate::domain::edge::{FORMAT, FORMAT_HEADER};
 use crate::store::copy::source;
 
 /// Users in a page, at most.
@@ -100,7 +101,11 @@ pub(super) async fn shared(state: &State, _: CurrentAdmin) -> Result<Response, A
 }
 
 fn bytes(content_type: &str, bytes: Vec<u8>) -> Response {
-    Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-store").body(Body::from_vec(bytes))
+    Response::builder()
+        .content_type(content_type)
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(FORMAT_HEADER, FORMAT)
+        .body(Body::from_vec(bytes))
 }
 
 fn gone() -> ApiError {

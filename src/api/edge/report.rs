@@ -2,10 +2,11 @@
 
 use deserr::Deserr;
 use poem::handler;
+use poem::http::{HeaderValue, StatusCode, header};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actions::edges;
+use crate::actions::edges::{self, ReportError};
 use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::by::By;
@@ -86,7 +87,8 @@ pub struct FetchBody {
 ///
 /// Edges report every five seconds. A batch that was taken before changes nothing.
 #[utoipa::path(post, path = "/api/edge/report", tag = "Edge", request_body = EdgeReportBody,
-    responses((status = 200, body = Empty)))]
+    responses((status = 200, body = Empty),
+              (status = 429, description = "As many edges have reported lately as a cluster can have; Retry-After has the number of seconds to wait")))]
 #[handler]
 pub(super) async fn report(
     By(panel): By,
@@ -95,11 +97,19 @@ pub(super) async fn report(
 ) -> Result<Json<Empty>, ApiError> {
     let is_leaving = body.is_leaving.0;
     let (edge, batch) = body.read()?;
-    edges::report(&panel, &edge, batch.as_ref()).await?;
+    edges::report(&panel, &edge, batch.as_ref()).await.map_err(refused)?;
     if is_leaving {
         edges::leave(&panel, edge.id).await?;
     }
     Ok(Json(Empty {}))
+}
+
+fn refused(error: ReportError) -> ApiError {
+    match error {
+        ReportError::Most => ApiError::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
+        ReportError::Store(error) => error.into(),
+    }
 }
 
 impl EdgeReportBody {

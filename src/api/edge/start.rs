@@ -1,6 +1,7 @@
 //! Where an edge begins to follow, and the settings of the panel that it must have, too: otherwise links differ.
 
-use poem::handler;
+use poem::web::WithHeader;
+use poem::{IntoResponse as _, handler};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -8,6 +9,7 @@ use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;
 use crate::api::state::State;
+use crate::domain::edge::{FORMAT, FORMAT_HEADER};
 use crate::store::copy::source;
 
 /// The position of now, and settings of the panel that answers.
@@ -28,13 +30,14 @@ pub struct EdgeStart {
 /// Returns the position of now, and settings that edges compare with their own.
 #[utoipa::path(get, path = "/api/edge/start", tag = "Edge", responses((status = 200, body = EdgeStart)))]
 #[handler]
-pub(super) async fn start(state: &State, _: CurrentAdmin) -> Result<Json<EdgeStart>, ApiError> {
+pub(super) async fn start(state: &State, _: CurrentAdmin) -> Result<WithHeader<Json<EdgeStart>>, ApiError> {
     let context = &state.options.render_context;
-    Ok(Json(EdgeStart {
+    let start = EdgeStart {
         position: source::position(&state.panel.db).await?.text(),
         version: env!("CARGO_PKG_VERSION"),
         auth_generation_algorithm: context.derivation.word(),
         subscription_url_prefix: state.options.subscription.url_prefix.clone(),
         templates: context.templates_digest(),
-    }))
+    };
+    Ok(Json(start).with_header(FORMAT_HEADER, FORMAT))
 }
