@@ -10,153 +10,43 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use tokio::time::{Instant, sleep};
 
-use super::panels::{Panel, ensure_running, terminate};
+use super::cover::{ALL, Need, disturb_all};
+use super::edges::edge_way;
+use super::kinds::Kind;
+use super::panels::{Panel, Serving, ensure_running, terminate};
 use super::proxy::ProxyFault;
-use super::threads;
 use super::ways::{database_host_lost, database_way, node_way, redis_way};
 use super::world::World;
-
-/// A kind of fault, by the name that results and `--only` use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum Kind {
-    ProcessKilled,
-    ProcessTerminated,
-    ProcessStoppedHalfTtl,
-    ProcessStopped11Ttl,
-    ProcessStopped22Ttl,
-    ProcessStoppedInTransaction,
-    ProcessesAllTerminated,
-    WorkersBlocked,
-    LeaseThreadBlocked,
-    RedisStoppedHalfTtl,
-    RedisStopped11Ttl,
-    RedisStopped22Ttl,
-    RedisKilledKeepsData,
-    RedisKilledLosesData,
-    RedisFlushed,
-    RedisClientPause,
-    SentinelFailover,
-    BackendStoppedHalfTtl,
-    BackendStopped11Ttl,
-    BackendStopped22Ttl,
-    BackendsTerminated,
-    DatabaseRestarted,
-    DatabaseCrashed,
-    DatabaseFull,
-    DatabaseWayHeld,
-    DatabaseWayHeldOneWay,
-    DatabaseWayDelayed,
-    DatabaseWayHalfOpen,
-    DatabaseWayCut,
-    DatabaseWayDown,
-    DatabaseWayLost,
-    DatabaseHostLost,
-    RedisWayHeld,
-    RedisWayHeldOneWay,
-    RedisWayDelayed,
-    RedisWayHalfOpen,
-    RedisWayCut,
-    RedisWayDown,
-    RedisWayLost,
-    NodeWayHeld,
-    NodeWayDelayed,
-    NodeWayLost,
-    SpoolFull,
-}
+use super::{backups, copies, fetches, threads};
 
 use Kind::{
-    BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl, BackendsTerminated, DatabaseCrashed, DatabaseFull,
-    DatabaseHostLost, DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen,
-    DatabaseWayHeld, DatabaseWayHeldOneWay, DatabaseWayLost, LeaseThreadBlocked, NodeWayDelayed, NodeWayHeld,
-    NodeWayLost, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl, ProcessStoppedHalfTtl,
-    ProcessStoppedInTransaction, ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed,
-    RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut,
-    RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, RedisWayLost, SentinelFailover,
+    BackUpDiskFull, BackUpKilled, BackUpUnderFaults, BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl,
+    BackendsTerminated, CopyDiskFull, CopyFileDamaged, CopyFileDeleted, DatabaseCrashed, DatabaseFull,
+    DatabaseHostLost, DatabaseReadOnly, DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown,
+    DatabaseWayHalfOpen, DatabaseWayHeld, DatabaseWayHeldOneWay, DatabaseWayLost, EdgeDiskFull, EdgeFileDamaged,
+    EdgeFileDeleted, EdgeKilled, EdgeStopped22Ttl, EdgeTerminated, EdgeWayCut, EdgeWayDown, EdgeWayHalfOpen,
+    EdgeWayHeld, EdgeWayLost, LeaseThreadBlocked, NodeWayDelayed, NodeWayHeld, NodeWayLost, ProcessKilled,
+    ProcessStopped11Ttl, ProcessStopped22Ttl, ProcessStoppedHalfTtl, ProcessStoppedInTransaction, ProcessTerminated,
+    ProcessesAllTerminated, RedisClientPause, RedisFlushed, RedisKilledKeepsData, RedisKilledLosesData,
+    RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut, RedisWayDelayed, RedisWayDown,
+    RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, RedisWayLost, ScheduledBackUpKilled, SentinelFailover,
     SpoolFull, WorkersBlocked,
 };
-
-/// Faults of the stage with one Redis.
-pub const WITH_ONE_REDIS: &[Kind] = &[
-    ProcessKilled,
-    ProcessTerminated,
-    ProcessStoppedHalfTtl,
-    ProcessStopped11Ttl,
-    ProcessStopped22Ttl,
-    ProcessStoppedInTransaction,
-    ProcessesAllTerminated,
-    WorkersBlocked,
-    LeaseThreadBlocked,
-    RedisStoppedHalfTtl,
-    RedisStopped11Ttl,
-    RedisStopped22Ttl,
-    RedisKilledKeepsData,
-    RedisKilledLosesData,
-    RedisFlushed,
-    RedisClientPause,
-    BackendStoppedHalfTtl,
-    BackendStopped11Ttl,
-    BackendStopped22Ttl,
-    BackendsTerminated,
-    DatabaseRestarted,
-    DatabaseCrashed,
-    DatabaseFull,
-    DatabaseWayHeld,
-    DatabaseWayHeldOneWay,
-    DatabaseWayDelayed,
-    DatabaseWayHalfOpen,
-    DatabaseWayCut,
-    DatabaseWayDown,
-    DatabaseWayLost,
-    DatabaseHostLost,
-    RedisWayHeld,
-    RedisWayHeldOneWay,
-    RedisWayDelayed,
-    RedisWayHalfOpen,
-    RedisWayCut,
-    RedisWayDown,
-    RedisWayLost,
-    NodeWayHeld,
-    NodeWayDelayed,
-    NodeWayLost,
-    SpoolFull,
-];
-
-/// Faults that leave connections open and silent; the first of every run with one Redis.
-pub const SILENT: &[Kind] = &[DatabaseWayLost, DatabaseHostLost, RedisWayLost, NodeWayLost];
-
-/// Faults of the stage with Sentinels. A fault of a Redis proxy is not possible: clients connect to the address that a
-/// Sentinel returns.
-pub const WITH_SENTINELS: &[Kind] = &[
-    SentinelFailover,
-    ProcessKilled,
-    ProcessTerminated,
-    ProcessStopped11Ttl,
-    SentinelFailover,
-    ProcessStopped22Ttl,
-    ProcessStoppedInTransaction,
-    WorkersBlocked,
-    RedisFlushed,
-    RedisClientPause,
-    SentinelFailover,
-    BackendsTerminated,
-    DatabaseCrashed,
-    DatabaseWayHeld,
-];
 
 /// Injects one fault and undoes it. Returns false if another fault holds the target, and nothing was done.
 pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
     let mut rng = StdRng::seed_from_u64(seed);
     let panel = world.pick(&mut rng);
+    let edge = world.edges[rng.random_range(0..world.edges.len())].clone();
     let ttl = world.ttl;
+    let _slow = kind.disturbs_subscriptions().then(|| world.cover.disturb(ALL, Need::Pace));
     let random_time = |rng: &mut StdRng| ttl.mul_f64([0.5, 1.1, 2.2][rng.random_range(0..3)]);
     match kind {
-        ProcessKilled => killed(&world, &panel, rng.random_range(100..2_000)).await,
-        ProcessTerminated => terminated(&world, &panel).await,
-        ProcessStoppedHalfTtl => stopped(&world, &panel, ttl.mul_f64(0.5)).await,
-        ProcessStopped11Ttl => stopped(&world, &panel, ttl.mul_f64(1.1)).await,
-        ProcessStopped22Ttl => stopped(&world, &panel, ttl.mul_f64(2.2)).await,
+        ProcessKilled => killed(&world, &*panel, rng.random_range(100..2_000)).await,
+        ProcessTerminated => terminated(&world, &*panel).await,
+        ProcessStoppedHalfTtl => stopped(&world, &*panel, ttl.mul_f64(0.5)).await,
+        ProcessStopped11Ttl => stopped(&world, &*panel, ttl.mul_f64(1.1)).await,
+        ProcessStopped22Ttl => stopped(&world, &*panel, ttl.mul_f64(2.2)).await,
         ProcessStoppedInTransaction => stopped_in_transaction(&world, ttl.mul_f64(2.2)).await,
         ProcessesAllTerminated => rolling_restart(&world).await,
         WorkersBlocked => workers_blocked(&world, &panel, ttl * 2).await,
@@ -174,7 +64,7 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         BackendStoppedHalfTtl => backend_stopped(&world, &panel, ttl.mul_f64(0.5)).await,
         BackendStopped11Ttl => backend_stopped(&world, &panel, ttl.mul_f64(1.1)).await,
         BackendStopped22Ttl => backend_stopped(&world, &panel, ttl.mul_f64(2.2)).await,
-        BackendsTerminated => backends_terminated(&world, &panel).await,
+        BackendsTerminated => backends_terminated(&world, &*panel).await,
         DatabaseRestarted => database_restarted(&world, Signal::INT).await,
         DatabaseCrashed => database_restarted(&world, Signal::QUIT).await,
         DatabaseFull => database_full(&world, ttl).await,
@@ -212,36 +102,60 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         }
         NodeWayLost => node_way(&world, ProxyFault::Lost, random_time(&mut rng)).await,
         SpoolFull => world.fill_spool(ttl).await,
+        CopyFileDamaged => copies::damaged(&world, &*panel, &mut rng).await,
+        CopyFileDeleted => copies::deleted(&world, &*panel).await,
+        CopyDiskFull => copies::disk_filled(&*panel, ttl * 2).await,
+        DatabaseReadOnly => database_read_only(&world, ttl).await,
+        EdgeKilled => killed(&world, &*edge, rng.random_range(100..2_000)).await,
+        EdgeTerminated => terminated(&world, &*edge).await,
+        EdgeStopped22Ttl => stopped(&world, &*edge, ttl.mul_f64(2.2)).await,
+        EdgeFileDamaged => copies::damaged(&world, &*edge, &mut rng).await,
+        EdgeFileDeleted => copies::deleted(&world, &*edge).await,
+        EdgeDiskFull => copies::disk_filled(&*edge, ttl * 2).await,
+        EdgeWayHeld => edge_way(&world, &edge, ProxyFault::Hold, rng.random_bool(0.5), random_time(&mut rng)).await,
+        EdgeWayHalfOpen => {
+            edge_way(&world, &edge, ProxyFault::HalfOpen, rng.random_bool(0.5), random_time(&mut rng)).await
+        }
+        EdgeWayCut => edge_way(&world, &edge, ProxyFault::Clear, true, Duration::ZERO).await,
+        EdgeWayDown => edge_way(&world, &edge, ProxyFault::Down, rng.random_bool(0.5), random_time(&mut rng)).await,
+        EdgeWayLost => edge_way(&world, &edge, ProxyFault::Lost, rng.random_bool(0.5), random_time(&mut rng)).await,
+        BackUpKilled => backups::killed(&world, &mut rng).await,
+        BackUpDiskFull => backups::disk_filled(&world).await,
+        BackUpUnderFaults => backups::under_faults(&world, &panel).await,
+        ScheduledBackUpKilled => backups::scheduled_killed(&world, &mut rng).await,
     }
 }
 
-async fn killed(world: &World, panel: &Panel, down_ms: u64) -> Result<bool> {
-    let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
-    let Some(mut server) = process.take() else { return Ok(false) };
-    world.witness.excuse(&panel.name);
-    world.record_process_fault(&panel.name, "killed");
-    server.kill();
+pub async fn killed(world: &World, server: &dyn Serving, down_ms: u64) -> Result<bool> {
+    let Ok(mut process) = server.process().try_lock() else { return Ok(false) };
+    let Some(mut running) = process.take() else { return Ok(false) };
+    let _gone = world.cover.disturb(server.name(), Need::Process);
+    world.witness.excuse(server.name());
+    world.record_process_fault(server.name(), "killed");
+    running.kill();
+    world.cover.forget(server.name(), fetches::IN_MEMORY);
     sleep(Duration::from_millis(down_ms)).await;
-    ensure_running(panel, &mut process)?;
-    world.settle(&panel.name);
+    ensure_running(server, &mut process)?;
+    world.settle(server.name());
     Ok(true)
 }
 
 /// Sends SIGTERM to a process, and starts it again when it has exited.
-pub async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
-    let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
-    world.witness.excuse(&panel.name);
-    world.record_process_fault(&panel.name, "terminated");
-    terminate(&mut process).await?;
-    ensure_running(panel, &mut process)?;
-    world.settle(&panel.name);
+pub async fn terminated(world: &World, server: &dyn Serving) -> Result<bool> {
+    let Ok(mut process) = server.process().try_lock() else { return Ok(false) };
+    let _gone = world.cover.disturb(server.name(), Need::Process);
+    world.witness.excuse(server.name());
+    world.record_process_fault(server.name(), "terminated");
+    terminate(server, &mut process).await?;
+    ensure_running(server, &mut process)?;
+    world.settle(server.name());
     Ok(true)
 }
 
 async fn rolling_restart(world: &World) -> Result<bool> {
     let mut any = false;
     for panel in &world.panels {
-        any |= terminated(world, panel).await?;
+        any |= terminated(world, &**panel).await?;
         let end = Instant::now() + Duration::from_secs(10);
         while panel.health(&world.http).await.is_none() && Instant::now() < end {
             sleep(Duration::from_millis(50)).await;
@@ -250,17 +164,18 @@ async fn rolling_restart(world: &World) -> Result<bool> {
     Ok(any)
 }
 
-async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
-    let Ok(process) = panel.process.try_lock() else { return Ok(false) };
-    let Some(server) = &*process else { return Ok(false) };
-    world.witness.excuse(&panel.name);
+async fn stopped(world: &World, server: &dyn Serving, time: Duration) -> Result<bool> {
+    let Ok(process) = server.process().try_lock() else { return Ok(false) };
+    let Some(running) = &*process else { return Ok(false) };
+    let _gone = world.cover.disturb(server.name(), Need::Process);
+    world.witness.excuse(server.name());
     if time > world.ttl {
-        world.record_process_fault(&panel.name, "stopped");
+        world.record_process_fault(server.name(), "stopped");
     }
-    server.signal(Signal::STOP);
+    running.signal(Signal::STOP);
     sleep(time).await;
-    server.signal(Signal::CONT);
-    world.settle(&panel.name);
+    running.signal(Signal::CONT);
+    world.settle(server.name());
     Ok(true)
 }
 
@@ -275,7 +190,7 @@ async fn stopped_in_transaction(world: &World, time: Duration) -> Result<bool> {
         let writing: Option<String> = sqlx::query_scalar(WRITING).fetch_optional(&world.witness.pool).await?;
         let panel = world.panels.iter().find(|panel| Some(&panel.name) == writing.as_ref());
         if let Some(panel) = panel {
-            return stopped(world, panel, time).await;
+            return stopped(world, &**panel, time).await;
         }
         sleep(Duration::from_millis(2)).await;
     }
@@ -361,6 +276,7 @@ async fn backend_stopped(world: &World, panel: &Panel, time: Duration) -> Result
     let pid: Option<i32> = sqlx::query_scalar(BUSY).bind(name).fetch_optional(&world.witness.pool).await?;
     let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(false) };
     // The backend may belong to any panel, and may hold a lock that the other panels need.
+    let _away = disturb_all(world, Need::Source);
     world.witness.excuse("");
     let stopped = kill_process(pid, Signal::STOP).is_ok();
     sleep(time).await;
@@ -371,6 +287,7 @@ async fn backend_stopped(world: &World, panel: &Panel, time: Duration) -> Result
 
 async fn backends_terminated(world: &World, panel: &Panel) -> Result<bool> {
     let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
+    let _away = disturb_all(world, Need::Source);
     world.witness.excuse(&panel.name);
     const TERMINATE: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE application_name LIKE 'sarban%' AND application_name LIKE '%' || $1 OR application_name LIKE 'sarban-task-%'";
@@ -381,6 +298,7 @@ async fn backends_terminated(world: &World, panel: &Panel) -> Result<bool> {
 
 async fn database_restarted(world: &World, how: Signal) -> Result<bool> {
     let Ok(mut postgres) = world.postgres.try_lock() else { return Ok(false) };
+    let _away = disturb_all(world, Need::Source);
     world.witness.excuse("");
     postgres.restart(how).await?;
     world.settle("");
@@ -390,6 +308,7 @@ async fn database_restarted(world: &World, how: Signal) -> Result<bool> {
 /// Opens every connection that the server has left, and holds them for `time`.
 async fn database_full(world: &World, time: Duration) -> Result<bool> {
     let Ok(postgres) = world.postgres.try_lock() else { return Ok(false) };
+    let _away = disturb_all(world, Need::Source);
     world.witness.excuse("");
     let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", postgres.port);
     let mut taken = Vec::new();
@@ -398,6 +317,26 @@ async fn database_full(world: &World, time: Duration) -> Result<bool> {
     }
     sleep(time).await;
     drop(taken);
+    world.settle("");
+    Ok(true)
+}
+
+/// Makes the server refuse changes, as it does while it is a replica or its disk is full.
+async fn database_read_only(world: &World, time: Duration) -> Result<bool> {
+    let Ok(postgres) = world.postgres.try_lock() else { return Ok(false) };
+    let _away = disturb_all(world, Need::Source);
+    world.witness.excuse("");
+    let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", postgres.port);
+    let mut session = sqlx::PgConnection::connect(&url).await?;
+    for (statement, pause) in
+        [("SET default_transaction_read_only = on", time), ("RESET default_transaction_read_only", Duration::ZERO)]
+    {
+        let statements = [&*format!("ALTER SYSTEM {statement}"), "SELECT pg_reload_conf()"];
+        for statement in statements {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut session).await?;
+        }
+        sleep(pause).await;
+    }
     world.settle("");
     Ok(true)
 }

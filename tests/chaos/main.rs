@@ -4,8 +4,17 @@
 //! `make chaos` chooses the number of faults; without arguments a run takes about a minute, as a part of the tests.
 #![allow(missing_docs, clippy::print_stdout, clippy::expect_used, reason = "a program for tests")]
 
+mod backups;
+mod copies;
+mod cover;
+mod disks;
+mod edges;
 mod faults;
+mod fetches;
+mod kinds;
+mod load;
 mod panels;
+mod promises;
 mod report;
 mod ways;
 mod witness;
@@ -34,8 +43,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
-use faults::{Kind, SILENT, WITH_ONE_REDIS, WITH_SENTINELS, inject};
+use faults::inject;
+use kinds::{FIRST, Kind, WITH_ONE_REDIS, WITH_SENTINELS};
 use report::Report;
 use witness::Part;
 use world::{Plan, World};
@@ -79,6 +90,8 @@ struct Arguments {
 }
 
 const TTL: Duration = Duration::from_secs(3);
+/// Faults from which on a run is long.
+const LONG: u64 = 50;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -128,21 +141,31 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
     let folder = servers::open_folder()?;
     println!("{plan:?}, seed {}, {count} faults, in {}", arguments.seed, folder.path().display());
     let world = Arc::new(World::build(plan, &folder, bin, arguments.program.clone()).await?);
-    if !world.has_small_disk() {
-        println!("This host permits no mount: the disk of the spool is not filled.");
+    if !world.has_small_disks() {
+        println!("This host permits no mount: no disk is filled.");
     }
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
-    tokio::spawn(world.clone().keep_running());
+    // They end with the stage, and the servers with them.
+    let _watching = [
+        AbortOnDropHandle::new(tokio::spawn(world.witness.clone().watch())),
+        AbortOnDropHandle::new(tokio::spawn(world.clone().keep_running())),
+        AbortOnDropHandle::new(tokio::spawn(cover::watch(world.clone()))),
+    ];
+    let fetching = tokio::spawn(fetches::fetch(world.clone(), arguments.seed));
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
     let ran = if plan.calm { hand_over(&world, count).await } else { run_faults(&world, count, arguments).await };
     let last_fault = Instant::now();
     let report = match ran {
         Ok(done) => {
             let panels: Vec<_> = world.panels.iter().map(|panel| &**panel).collect();
-            world.recover(&panels).await;
+            let (_, leader_after) = tokio::join!(world.recover(&panels), report::leader_after(&world, last_fault));
+            world.wait_until_healthy().await?;
+            // The last changes and fetches are those of servers that nothing disturbs.
+            sleep(if count < LONG { Duration::from_secs(2) } else { Duration::from_secs(30) }).await;
             changing.abort();
             producing.abort();
-            let report = report::collect(&world, &done, last_fault).await;
+            fetching.abort();
+            let report = report::collect(&world, &done, leader_after, count >= LONG).await;
             report.inspect(|report| report.print(TTL))
         }
         Err(error) => Err(error),
@@ -173,7 +196,7 @@ async fn hand_over(world: &Arc<World>, count: u64) -> Result<BTreeMap<Kind, u64>
         let leader = world.witness.leader().context("no panel leads")?;
         let leader =
             world.panels.iter().find(|panel| panel.name == leader).context("the leader is not one of the panels")?;
-        faults::terminated(world, leader).await?;
+        faults::terminated(world, &**leader).await?;
     }
     Ok(BTreeMap::from([(Kind::ProcessTerminated, count)]))
 }
@@ -190,10 +213,11 @@ async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Re
         if bag.is_empty() {
             // Each kind occurs once before any kind occurs again.
             let is_wanted = |kind: &Kind| arguments.only.is_empty() || arguments.only.contains(kind);
-            let is_possible = |kind: &Kind| *kind != Kind::SpoolFull || world.has_small_disk();
+            let is_possible = |kind: &Kind| !kind.needs_small_disks() || world.has_small_disks();
+            let is_fit = |kind: &Kind| count >= LONG || !arguments.only.is_empty() || !kind.is_by_chance();
             let is_first = injected == 0 && world.sentinels.is_none() && arguments.only.is_empty();
-            let kinds = if is_first { SILENT } else { kinds };
-            bag = kinds.iter().copied().filter(|kind| is_wanted(kind) && is_possible(kind)).collect();
+            let kinds = if is_first { FIRST } else { kinds };
+            bag = kinds.iter().copied().filter(|kind| is_wanted(kind) && is_possible(kind) && is_fit(kind)).collect();
             ensure!(!bag.is_empty(), "none of these faults is possible here");
         }
         let kind = bag.swap_remove(rng.random_range(0..bag.len()));

@@ -8,7 +8,10 @@ use anyhow::Result;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::faults::Kind;
+use super::backups::{self, BackUps};
+use super::copies;
+use super::kinds::Kind;
+use super::promises::{self, Fetches};
 use super::world::{RECOVERY, World};
 
 /// The result of a run, printed as a table and written as JSON.
@@ -47,6 +50,14 @@ pub struct Report {
     pub node_differences: usize,
     /// I9: time until a panel was ready, without a restart, after silent connections were healed and after the last fault.
     pub recovery_ms: Percentiles,
+    /// I10 to I12.
+    pub fetches: Fetches,
+    /// I10 and the second part of I11 count in long runs only: they have limits of time that a machine without a free CPU misses.
+    pub is_long: bool,
+    /// I13: rows of copies that differ from the database, and copies that can't be read.
+    pub copy_differences: usize,
+    /// I14.
+    pub back_ups: BackUps,
     pub take_over_ms: Percentiles,
     pub hand_over_ms: Percentiles,
     pub slot_lag_ms: Percentiles,
@@ -71,16 +82,20 @@ impl Percentiles {
     }
 }
 
-/// Waits until nothing is in flight, and collects the result.
-pub async fn collect(world: &World, faults: &BTreeMap<Kind, u64>, last_fault: Instant) -> Result<Report> {
-    let mut report = Report::default();
-    for (kind, count) in faults {
-        report.faults.insert(serde_json::to_value(kind)?.as_str().unwrap_or_default().to_owned(), *count);
-    }
+/// Waits up to a minute for a leader. Returns the milliseconds since the last fault.
+pub async fn leader_after(world: &World, last_fault: Instant) -> u128 {
     while world.witness.leader().is_none() && last_fault.elapsed() < Duration::from_secs(60) {
         sleep(Duration::from_millis(5)).await;
     }
-    report.leader_after_last_fault_ms = last_fault.elapsed().as_millis();
+    last_fault.elapsed().as_millis()
+}
+
+/// Waits until nothing is in flight, and collects the result.
+pub async fn collect(world: &World, faults: &BTreeMap<Kind, u64>, leader_after: u128, is_long: bool) -> Result<Report> {
+    let mut report = Report { leader_after_last_fault_ms: leader_after, is_long, ..Report::default() };
+    for (kind, count) in faults {
+        report.faults.insert(serde_json::to_value(kind)?.as_str().unwrap_or_default().to_owned(), *count);
+    }
     world.wait_until_healthy().await?;
     // The spooled replies of an ended process are taken over by the other panels within a minute.
     let end = Instant::now() + Duration::from_secs(75);
@@ -97,6 +112,9 @@ pub async fn collect(world: &World, faults: &BTreeMap<Kind, u64>, last_fault: In
     report.recovery_ms = Percentiles::of(recoveries.into_iter().map(|took| took.as_millis() as u64).collect());
     slots(world, &mut report).await?;
     changes(world, &mut report);
+    report.fetches = promises::judge(world).await?;
+    report.copy_differences = copies::judge(world).await?;
+    report.back_ups = backups::judge(world).await?;
     Ok(report)
 }
 
@@ -221,6 +239,17 @@ impl Report {
         check(self.node_differences as u128, "I8 users that differ on the node");
         let slow = if self.recovery_ms.max > RECOVERY.as_millis() as u64 { self.recovery_ms.max } else { 0 };
         check(u128::from(slow), "I9 milliseconds until a panel was ready after healing");
+        let fetches = &self.fetches;
+        if self.is_long {
+            check(u128::from(fetches.refused), "I10 fetches refused although they were promised");
+            check(u128::from(fetches.served_too_late), "I11 revoked keys served too long");
+        }
+        check(u128::from(fetches.unknown_links), "I10 good links that were unknown");
+        check(u128::from(fetches.served_after_agreement), "I11 revoked keys served by what should have known");
+        check(u128::from(fetches.lost), "I12 fetches that are not in the database");
+        check(u128::from(fetches.wrong), "I12 fetches in the database that nobody made");
+        check(self.copy_differences as u128, "I13 differences between copies and the database");
+        check(self.back_ups.wrong.len() as u128, "I14 back-ups that are not what they seem");
         violations
     }
 
@@ -250,7 +279,24 @@ impl Report {
         row("leader changes", self.leader_changes.to_string());
         row("I7 leader changes without a reason", self.unexplained_leader_changes.to_string());
         row("I8 users that differ on the node", self.node_differences.to_string());
+        let fetches = &self.fetches;
+        row("fetches, of them from copies", format!("{}, {}", fetches.fetches, fetches.from_copy));
+        row("   excused", fetches.excused.to_string());
+        row("I10 refused, good links unknown", format!("{}, {}", fetches.refused, fetches.unknown_links));
+        row("fetches with a revoked key", fetches.with_revoked_key.to_string());
+        row("   of them served in time", fetches.served_in_time.to_string());
+        row("   of them without a disturbance", fetches.with_revoked_key_undisturbed.to_string());
+        let late = format!("{}, {}", fetches.served_after_agreement, fetches.served_too_late);
+        row("I11 served after agreement, too late", late);
+        row("I12 lost, wrong", format!("{}, {}", fetches.lost, fetches.wrong));
+        row("I13 differences of copies", self.copy_differences.to_string());
+        let BackUps { made, not_made, scheduled, verified, restored, wrong } = &self.back_ups;
+        row("back-ups made, not made, by the task", format!("{made}, {not_made}, {scheduled}"));
+        row("   verified, restored", format!("{verified}, {restored}"));
+        row("I14 wrong", wrong.len().to_string());
         for (name, times) in [
+            ("fetch from a panel's database", &fetches.from_panel_ms),
+            ("fetch from a copy", &fetches.from_copy_ms),
             ("I9 ready after healing", &self.recovery_ms),
             ("take-over", &self.take_over_ms),
             ("hand-over", &self.hand_over_ms),

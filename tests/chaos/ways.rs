@@ -7,14 +7,17 @@ use rustix::process::Signal;
 use sqlx::Connection;
 use tokio::time::sleep;
 
+use super::cover::{Need, disturb_all};
 use super::panels::Panel;
 use super::proxy::{Proxy, ProxyFault};
 use super::world::World;
 
 pub async fn database_way(world: &World, panel: &Panel, fault: ProxyFault, time: Duration) -> Result<bool> {
     let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
+    let away = world.cover.disturb(&panel.name, Need::Source);
     world.witness.excuse(&panel.name);
     apply(&panel.database, fault, time).await;
+    drop(away);
     world.settle(&panel.name);
     if fault == ProxyFault::Lost {
         world.recover(&[panel]).await;
@@ -50,6 +53,7 @@ pub async fn database_host_lost(world: &World, time: Duration) -> Result<bool> {
         let Ok(way) = panel.database_way.try_lock() else { return Ok(false) };
         ways.push(way);
     }
+    let _away = disturb_all(world, Need::Source);
     world.witness.excuse("");
     let url = format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port);
     let mut holder = sqlx::PgConnection::connect(&url).await?;

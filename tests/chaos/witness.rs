@@ -18,6 +18,12 @@ pub enum Part {
     Ledger,
     /// The lease in the database; the lock in Redis remains.
     LeaseRow,
+    /// The panels' local copies.
+    Copies,
+    /// The log of changed users that copies follow.
+    CopyChanges,
+    /// Half of the fetches that panels save.
+    FetchLog,
 }
 
 /// Triggers that fire at COMMIT, after the fence, and see the epoch under which the transaction commits.
@@ -55,6 +61,19 @@ BEGIN
 END $$;
 CREATE CONSTRAINT TRIGGER witness_usage AFTER UPDATE ON usage_batch
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION witness_usage();
+";
+
+/// Records when a user got a key, and when the key was revoked or the user removed.
+const KEYS: &str = "
+CREATE TABLE witness_key_change (seq BIGSERIAL PRIMARY KEY, user_id BIGINT NOT NULL, key TEXT NOT NULL, gone BOOLEAN NOT NULL);
+CREATE FUNCTION witness_key() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO witness_key_change (user_id, key, gone) VALUES (NEW.id, NEW.key, NEW.removed);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER witness_new_key AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION witness_key();
+CREATE TRIGGER witness_key AFTER UPDATE ON users FOR EACH ROW
+    WHEN (OLD.key IS DISTINCT FROM NEW.key OR OLD.removed <> NEW.removed) EXECUTE FUNCTION witness_key();
 ";
 
 /// Delays three transactions in ten by up to 200 ms, so that faults hit open transactions.
@@ -99,6 +118,18 @@ CREATE FUNCTION no_lease() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN NEW.ttl 
 CREATE TRIGGER no_lease BEFORE UPDATE ON scheduler_lease FOR EACH ROW EXECUTE FUNCTION no_lease();
 ";
 
+/// Copies learn nothing of changed users until the next comparison of all.
+const WITHOUT_COPY_CHANGES: &str = "ALTER TABLE users DISABLE TRIGGER copy_change_changed_users;";
+
+/// Ignores half of the fetches that are saved.
+const WITHOUT_FETCH_LOG: &str = "
+CREATE FUNCTION drop_fetch() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE WHEN random() < 0.5 THEN NEW END;
+END $$;
+CREATE TRIGGER drop_fetch BEFORE INSERT ON subscription_fetches FOR EACH ROW EXECUTE FUNCTION drop_fetch();
+";
+
 /// The harness's own connections to the database, which no proxy disturbs.
 #[derive(Clone)]
 pub struct Witness {
@@ -138,13 +169,16 @@ impl Witness {
     /// Creates the triggers, and disables the part `without`.
     pub async fn prepare(&self, without: Option<Part>, calm: bool) -> anyhow::Result<()> {
         let disabling = match without {
-            None => "",
+            // The panels are started without copies.
+            None | Some(Part::Copies) => "",
+            Some(Part::CopyChanges) => WITHOUT_COPY_CHANGES,
+            Some(Part::FetchLog) => WITHOUT_FETCH_LOG,
             Some(Part::Fence) => WITHOUT_FENCE,
             Some(Part::Ledger) => WITHOUT_LEDGER,
             Some(Part::LeaseRow) => WITHOUT_LEASE_ROW,
         };
         let slow = if calm { "" } else { SLOW_DOWN };
-        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{slow}{disabling}"))).execute(&self.pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{KEYS}{slow}{disabling}"))).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -196,6 +230,11 @@ impl Witness {
     /// Ends the excuse of the panel `name` after `time`.
     pub fn excuse_for(&self, name: &str, time: Duration) {
         self.state().excuses.insert(name.to_owned(), Instant::now() + time);
+    }
+
+    /// Returns the seconds from the start of the run to a time in unix microseconds.
+    pub fn seconds_at(&self, at: i64) -> f64 {
+        self.seconds() - (super::cover::now() - at) as f64 / 1e6
     }
 
     /// Returns the seconds since the start of the run.

@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::panels::{Panel, Settings, ensure_running};
+use super::backups::BackUps;
+use super::cover::Cover;
+use super::disks::Disk;
+use super::edges::Edge;
+use super::fetches::{Links, Record};
+use super::panels::{Panel, Serving, Settings, ensure_running};
 use super::proxy::Proxy;
 use super::servers::{Postgres, Redis, Sentinels};
 use super::test_node::{Options, TestNode};
@@ -35,6 +41,8 @@ pub struct Plan {
 pub struct World {
     pub ttl: Duration,
     pub panels: Vec<Arc<Panel>>,
+    pub edges: Vec<Arc<Edge>>,
+    pub database_port: u16,
     pub postgres: Mutex<Postgres>,
     /// One server, or a master and its replica.
     pub redis: Mutex<Vec<Redis>>,
@@ -50,12 +58,21 @@ pub struct World {
     pub recoveries: Lock<Vec<Duration>>,
     /// Faults of processes, in order.
     pub process_faults: Lock<Vec<ProcessFault>>,
+    /// When servers are bound by what is promised for subscriptions.
+    pub cover: Arc<Cover>,
+    pub links: Links,
+    pub fetches: Record,
+    pub back_ups: Lock<BackUps>,
+    /// Folders of back-ups that the leader makes, and that commands make.
+    pub scheduled: PathBuf,
+    pub by_hand: PathBuf,
+    pub back_up_disk: Disk,
+    pub service: Value,
+    /// Number of users that were created, or were to be.
+    pub users: AtomicU64,
     token: String,
-    service: Value,
-    users: AtomicU64,
-    spool: PathBuf,
-    /// The disk of the spool; `None` if this host permits no mount.
-    disk: Option<Mount>,
+    /// The disk of the spool.
+    disk: Disk,
 }
 
 /// A process that was killed, terminated or stopped.
@@ -68,24 +85,18 @@ pub struct ProcessFault {
     pub was_leader: bool,
 }
 
-/// A mounted disk of 48 MB, unmounted on drop.
-struct Mount(PathBuf);
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 /// The longest time until a panel is ready after its connections are healed.
 pub const RECOVERY: Duration = Duration::from_secs(30);
+
+/// Number of edges.
+const EDGES: usize = 2;
 
 const NAMES: [&str; 5] = ["ann", "ben", "cyd", "dan", "eve"];
 
 impl World {
     pub async fn build(plan: Plan, folder: &TempDir, bin: String, program: PathBuf) -> Result<Self> {
         let root = folder.path();
-        let postgres = Postgres::start(bin, root.join("postgres")).await?;
+        let mut postgres = Postgres::start(bin, root.join("postgres")).await?;
         let mut redis = vec![Redis::start(root.join("redis-0"), None).await?];
         let mut sentinels = None;
         if plan.sentinels {
@@ -94,14 +105,15 @@ impl World {
             sleep(Duration::from_secs(1)).await;
             sentinels = Some(Sentinels::start(root, master).await?);
         }
-        let data = root.join("data");
-        std::fs::create_dir(&data)?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "sarban-chaos"]).arg(&data).output();
-        let disk = mounted.is_ok_and(|done| done.status.success()).then(|| Mount(data.clone()));
+        let disk = Disk::create(root.join("data"), "48m")?;
+        let [scheduled, by_hand] = ["scheduled", "by-hand"].map(|name| root.join(name));
+        std::fs::create_dir(&scheduled)?;
+        std::fs::create_dir(&by_hand)?;
+        let cover = Arc::new(Cover::default());
         let settings = Settings {
             program: program.clone(),
             folder: root.to_owned(),
-            data: data.clone(),
+            data: disk.folder.clone(),
             database_name: "sarban".to_owned(),
             cluster: "chaos".to_owned(),
             ttl: plan.ttl.as_secs(),
@@ -109,10 +121,16 @@ impl World {
                 let hosts: Vec<String> = sentinels.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
                 format!("redis+sentinel://{}/main/0", hosts.join(","))
             }),
+            back_up_to: scheduled.clone(),
+            has_copies: plan.without != Some(Part::Copies),
+            cover: cover.clone(),
         };
         let server = Witness::new(postgres.port, "postgres").await?;
         sqlx::raw_sql("CREATE DATABASE sarban").execute(&server.pool).await?;
+        // The times of revocations are those of their commits.
+        sqlx::raw_sql("ALTER SYSTEM SET track_commit_timestamp = on").execute(&server.pool).await?;
         server.pool.close().await;
+        postgres.restart(Signal::INT).await?;
         migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
         let witness = Witness::new(postgres.port, "sarban").await?;
         witness.prepare(plan.without, plan.calm).await?;
@@ -126,16 +144,17 @@ impl World {
             .bind(i64::from(node_proxy.port))
             .execute(&witness.pool)
             .await?;
-        tokio::spawn(witness.clone().watch());
 
         let mut panels = Vec::new();
         for name in &NAMES[..plan.panels] {
             panels.push(Arc::new(Panel::new(name, settings.clone(), postgres.port, redis[0].port).await?));
         }
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build()?;
         let mut world = Self {
             ttl: plan.ttl,
             panels,
+            edges: Vec::new(),
+            database_port: postgres.port,
             postgres: Mutex::new(postgres),
             redis: Mutex::new(redis),
             sentinels,
@@ -146,20 +165,65 @@ impl World {
             http,
             recoveries: Lock::default(),
             process_faults: Lock::default(),
-            token: String::new(),
+            cover,
+            links: Links::default(),
+            fetches: Record::default(),
+            back_ups: Lock::default(),
+            scheduled,
+            by_hand,
+            back_up_disk: Disk::create(root.join("small"), "8m")?,
             service: Value::Null,
             users: AtomicU64::new(0),
-            spool: data,
+            token: String::new(),
             disk,
         };
         world.wait_until_healthy().await?;
         world.create_content().await?;
+        for number in 0..EDGES {
+            let name = format!("edge-{number}");
+            let token = world.run(&["token", "create", "-a", "root", "-n", &name, "-s", "edge:*"])?;
+            world.edges.push(Arc::new(Edge::new(number, &world.panels, token).await?));
+        }
+        world.wait_until_healthy().await?;
         Ok(world)
     }
 
-    /// True if the disk of the spool can be filled.
-    pub const fn has_small_disk(&self) -> bool {
-        self.disk.is_some()
+    /// True if disks can be filled.
+    pub const fn has_small_disks(&self) -> bool {
+        self.disk.can_be_filled()
+    }
+
+    /// False if the panels keep no copies.
+    pub fn has_copies(&self) -> bool {
+        self.panels[0].settings.has_copies
+    }
+
+    /// All panels and edges.
+    pub fn servers(&self) -> Vec<&dyn Serving> {
+        let panels = self.panels.iter().map(|panel| &**panel as &dyn Serving);
+        panels.chain(self.edges.iter().map(|edge| &**edge as &dyn Serving)).collect()
+    }
+
+    /// Returns the status of an answer; `None` if there is none within 2 s.
+    pub async fn status_of(&self, server: &dyn Serving, path: &str) -> Option<u16> {
+        Some(self.ask(server, path).await?.status().as_u16())
+    }
+
+    /// Returns the health report of a server that is ready.
+    pub async fn health_of(&self, server: &dyn Serving) -> Option<Value> {
+        self.ask(server, "/health/ready").await?.json().await.ok()
+    }
+
+    /// Returns the value of a metric.
+    pub async fn metric(&self, server: &dyn Serving, name: &str) -> Option<f64> {
+        let text = self.ask(server, "/metrics").await?.text().await.ok()?;
+        let line = text.lines().find(|line| line.split(['{', ' ']).next() == Some(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    async fn ask(&self, server: &dyn Serving, path: &str) -> Option<reqwest::Response> {
+        let url = format!("http://127.0.0.1:{}{path}", server.port());
+        self.http.get(url).timeout(Duration::from_secs(2)).send().await.ok()
     }
 
     /// Chooses the leader with a probability of 70 %, otherwise any panel.
@@ -199,17 +263,8 @@ impl World {
 
     /// Fills the spool's disk for `time`.
     pub async fn fill_spool(&self, time: Duration) -> Result<bool> {
-        if self.disk.is_none() {
-            return Ok(false);
-        }
-        let filler = self.spool.join("filler");
-        if filler.exists() {
-            return Ok(false);
-        }
-        // The write fails when the disk is full, which is the purpose.
-        let _ = std::fs::write(&filler, vec![1; 64 * 1024 * 1024]);
+        let Some(_filled) = self.disk.fill() else { return Ok(false) };
         sleep(time).await;
-        std::fs::remove_file(&filler)?;
         Ok(true)
     }
 
@@ -226,15 +281,18 @@ impl World {
         }
     }
 
-    /// Starts the panels that don't run, and waits up to 30 s until each is healthy.
+    /// Starts the panels and edges that don't run, and waits until each is healthy: panels up to 30 s, edges, whose requests may have
+    /// to time out first, up to 90 s.
     pub async fn wait_until_healthy(&self) -> Result<()> {
-        for panel in &self.panels {
-            ensure_running(panel, &mut *panel.process.lock().await)?;
+        for server in self.servers() {
+            ensure_running(server, &mut *server.process().lock().await)?;
         }
-        for panel in &self.panels {
-            let end = Instant::now() + Duration::from_secs(30);
-            while panel.health(&self.http).await.is_none_or(|health| health["status"] != "ok") {
-                ensure!(Instant::now() < end, "{} is not healthy: {:?}", panel.name, panel.health(&self.http).await);
+        let began = Instant::now();
+        for server in self.servers() {
+            let limit = Duration::from_secs(if server.is_edge() { 90 } else { 30 });
+            while self.health_of(server).await.is_none_or(|health| health["status"] != "ok") {
+                let health = self.health_of(server).await;
+                ensure!(began.elapsed() < limit, "{} is not healthy: {health:?}", server.name());
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -243,18 +301,11 @@ impl World {
 
     /// Creates an admin, a service with all inbounds of the node, and 20 users.
     async fn create_content(&mut self) -> Result<()> {
-        let settings = &self.panels[0].settings;
-        let created = Command::new(&settings.program)
-            .args(["admin", "create", "-u", "root", "--sudo"])
-            .env_clear()
-            .current_dir(&settings.folder)
-            .env(
-                "SQLALCHEMY_DATABASE_URL",
-                format!("postgresql://postgres@127.0.0.1:{}/sarban", self.panels[0].database.port),
-            )
-            .env("SARBAN_ADMIN_PASSWORD", "rootpass")
-            .output()?;
-        ensure!(created.status.success(), "no admin: {}", String::from_utf8_lossy(&created.stderr));
+        self.run(&["admin", "create", "-u", "root", "--sudo"])?;
+        // The links of all users name them.
+        const HOST: &str = r#"INSERT INTO hosts (universal, spec) VALUES (TRUE, '{"remark": "{USERNAME}", "address": "192.0.2.1",
+            "protocol": "trojan", "network": "tcp", "port": 443, "password": "pw", "security": "tls"}')"#;
+        sqlx::raw_sql(HOST).execute(&self.witness.pool).await?;
         let form = [("username", "root"), ("password", "rootpass")];
         let url = format!("http://127.0.0.1:{}/api/admins/token", self.panels[0].port);
         let token: Value = self.http.post(url).form(&form).send().await?.json().await?;
@@ -278,14 +329,21 @@ impl World {
         Ok(())
     }
 
-    async fn new_user(&self, panel: &Panel) -> Result<()> {
-        let number = self.users.fetch_add(1, Ordering::SeqCst);
-        let user =
-            json!({"username": format!("user_{number}"), "expire_strategy": "never", "service_ids": [self.service]});
-        self.call(panel, "POST", "/api/users", user).await.map(drop)
+    /// Runs a command of the program; returns what it printed.
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let settings = &self.panels[0].settings;
+        let ran = Command::new(&settings.program)
+            .args(arguments)
+            .env_clear()
+            .current_dir(&settings.folder)
+            .env("SQLALCHEMY_DATABASE_URL", format!("postgresql://postgres@127.0.0.1:{}/sarban", self.database_port))
+            .env("SARBAN_ADMIN_PASSWORD", "rootpass")
+            .output()?;
+        ensure!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
     }
 
-    async fn call(&self, panel: &Panel, method: &str, path: &str, body: Value) -> Result<Value> {
+    pub async fn call(&self, panel: &Panel, method: &str, path: &str, body: Value) -> Result<Value> {
         let url = format!("http://127.0.0.1:{}{path}", panel.port);
         let request = self.http.request(method.parse()?, url).bearer_auth(&self.token).json(&body);
         let answer = request.send().await?;
@@ -300,41 +358,13 @@ impl World {
     /// Starts processes again that have exited, as a service manager does.
     pub async fn keep_running(self: Arc<Self>) {
         loop {
-            for panel in &self.panels {
-                if let Ok(mut process) = panel.process.try_lock() {
+            for server in self.servers() {
+                if let Ok(mut process) = server.process().try_lock() {
                     // A process that can't be started shows in the result of the run.
-                    let _ = ensure_running(panel, &mut process);
+                    let _ = ensure_running(server, &mut process);
                 }
             }
             sleep(Duration::from_millis(500)).await;
-        }
-    }
-
-    /// Changes users through random panels until the task is aborted. Requests may fail during faults.
-    pub async fn change_users(self: Arc<Self>, seed: u64) {
-        let mut rng = StdRng::seed_from_u64(seed);
-        loop {
-            let panel = self.panels[rng.random_range(0..self.panels.len())].clone();
-            let known = self.users.load(Ordering::SeqCst);
-            let name = format!("user_{}", rng.random_range(0..known));
-            let _ = match rng.random_range(0..10) {
-                0 if known < 200 => self.new_user(&panel).await,
-                1..4 => self.call(&panel, "POST", &format!("/api/users/{name}/disable"), json!({})).await.map(drop),
-                4..7 => self.call(&panel, "POST", &format!("/api/users/{name}/enable"), json!({})).await.map(drop),
-                _ => self.call(&panel, "POST", &format!("/api/users/{name}/revoke_sub"), json!({})).await.map(drop),
-            };
-            sleep(Duration::from_millis(rng.random_range(50..400))).await;
-        }
-    }
-
-    /// Adds usage of 20 users to the node until the task is aborted.
-    pub async fn produce(self: Arc<Self>, seed: u64) {
-        let mut rng = StdRng::seed_from_u64(seed);
-        loop {
-            for user in 1..=20 {
-                self.node.add_usage(user, rng.random_range(1..5_000));
-            }
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
