@@ -64,7 +64,7 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         BackendStoppedHalfTtl => backend_stopped(&world, &panel, ttl.mul_f64(0.5)).await,
         BackendStopped11Ttl => backend_stopped(&world, &panel, ttl.mul_f64(1.1)).await,
         BackendStopped22Ttl => backend_stopped(&world, &panel, ttl.mul_f64(2.2)).await,
-        BackendsTerminated => backends_terminated(&world, &*panel).await,
+        BackendsTerminated => backends_terminated(&world, &panel).await,
         DatabaseRestarted => database_restarted(&world, Signal::INT).await,
         DatabaseCrashed => database_restarted(&world, Signal::QUIT).await,
         DatabaseFull => database_full(&world, ttl).await,
