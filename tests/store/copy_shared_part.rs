@@ -21,6 +21,8 @@ use sarban::domain::copy::{CopiedUser, Position, Update, UserPage};
 use sarban::domain::ids::UserId;
 use sarban::domain::moment::{HOUR, Moment};
 use sarban::domain::user::User;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, query, query_scalar};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -129,6 +131,20 @@ async fn until(state: &str, is_reached: impl AsyncFn() -> bool) {
     }
 }
 
+/// Changes one byte of the part in the file, so that it is still JSON.
+async fn damage(folder: &Path) {
+    let path = folder.join("subscriptions.copy");
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(30));
+    let mut connection = options.connect().await.expect("it opens");
+    let part = "SELECT value FROM value WHERE name = 'shared'";
+    let mut value: Vec<u8> = query_scalar(part).fetch_one(&mut connection).await.expect("a part");
+    let place = value.windows(9).position(|text| text == b"192.0.2.1").expect("the address");
+    value[place + 8] = b'9';
+    let set = query("UPDATE value SET value = $1 WHERE name = 'shared'").bind(value);
+    set.execute(&mut connection).await.expect("it is written");
+    connection.close().await.expect("it closes");
+}
+
 async fn revision(copy: &LocalCopy) -> Option<u128> {
     copy.subscriber("ann", "").await.expect("it is read").map(|found| found.sources.revision)
 }
@@ -171,4 +187,24 @@ async fn copy_without_a_part_that_this_version_reads_serves_nobody() {
     world.answers.lock().expect("no panic").updates.push(readable);
     until("it serves with the first part that can be read", async || copy.can_serve()).await;
     assert!(revision(&copy).await.is_some());
+}
+
+/// With another address in it the part would be rendered for everybody.
+#[tokio::test]
+async fn damaged_part_is_never_served_and_written_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = World::start(&shared("192.0.2.1")).await;
+    let (copy, following) = world.follow(folder.path());
+    until("the copy is complete", async || copy.can_serve()).await;
+    let right = revision(&copy).await.expect("the copy serves");
+
+    // While nobody follows.
+    drop(following);
+    damage(folder.path()).await;
+    let reader = LocalCopy::new(folder.path(), Clock::real(), HOUR);
+    assert!(!reader.open_to_serve().await.expect("it opens"), "a damaged part is none");
+
+    let (copy, _following) = world.follow(folder.path());
+    until("the part is written again", async || copy.can_serve()).await;
+    assert_eq!(revision(&copy).await, Some(right));
 }

@@ -61,3 +61,20 @@ fn postgres_jit_is_off() {
         assert_eq!(number(&db, off).await, 1);
     });
 }
+
+/// With statistics of one user, SQLite reads whole tables for each of thousands that are added later.
+#[test]
+fn statistics_of_a_few_users_are_forgotten() {
+    with_database(Engine::Sqlite, Content::Schema, async |TestDatabase { db, options }| {
+        let user =
+            "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (1, 'ann', 'abc', 'never', 0)";
+        execute(&db, user).await;
+        execute(&db, "ANALYZE").await;
+        let known = "SELECT COUNT(*) FROM sqlite_stat1 WHERE tbl = 'users'";
+        assert!(number(&db, known).await > 0);
+        db.close().await;
+        let db = Db::open(&options).await.expect("it opens");
+        assert_eq!(number(&db, known).await, 0);
+        db.close().await;
+    });
+}

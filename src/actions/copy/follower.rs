@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::LocalCopy;
 use super::file_failures::FileFailures;
 use super::pass::Pass;
+use super::prepared::is_shared_part_readable;
 use super::source::{Source, SourceError};
+use super::{LocalCopy, SharedPartState};
 use crate::cluster::self_report::SelfReport;
 use crate::cluster::wakeup::WakeupReceiver;
 use crate::domain::copy::{Position, Update};
@@ -171,6 +172,7 @@ impl<'a> Following<'a> {
     /// Reads what changed, then a part of the pass.
     async fn step(&mut self) -> Result<Next, Failure> {
         let now = self.copy.0.clock.now();
+        self.is_unsure |= self.lacks_shared_part();
         let Some(position) = self.followable().await? else {
             self.begin_again().await?;
             return Ok(Next::AtOnce);
@@ -220,10 +222,14 @@ impl<'a> Following<'a> {
             if (&current.database, &current.incarnation) != (&position.database, &position.incarnation) {
                 return Ok(None);
             }
-            // It may have been written by another version.
+            // It may have been written by another version, or be damaged.
             let shared = self.source.shared_part().await.map_err(Failure::Source)?;
             let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
             self.write(&update, None).await?;
+            if self.lacks_shared_part() {
+                let is_readable = is_shared_part_readable(&self.file).await.map_err(Failure::File)?;
+                self.copy.shared_part_changed(is_readable);
+            }
             self.is_unsure = false;
             return Ok(Some(position));
         }
@@ -233,11 +239,21 @@ impl<'a> Following<'a> {
         Ok(incarnation.is_none_or(|current| current == position.incarnation).then_some(position))
     }
 
+    /// True if the copy has no shared part although this version can read the source's.
+    fn lacks_shared_part(&self) -> bool {
+        !self.is_shared_part_unreadable && self.copy.shared_part_state() == SharedPartState::Missing
+    }
+
     /// Begins a pass from the position of now. What is in the copy stays, and is as old as it was, until the end of the pass.
     async fn begin_again(&mut self) -> Result<(), Failure> {
         let position = self.source.position().await.map_err(Failure::Source)?;
         let shared = self.source.shared_part().await.map_err(Failure::Source)?;
-        if self.position.as_ref().is_some_and(|before| before.database != position.database) {
+        let is_of_this_database = match &self.position {
+            Some(before) => before.database == position.database,
+            // A new file, or one that does not say whose users it has.
+            None => self.copy.report().is_none_or(|report| report.users == 0),
+        };
+        if !is_of_this_database {
             tracing::warn!("the local copy of subscriptions is that of another database; a new one is made");
             self.file.clear().await.map_err(Failure::File)?;
             self.copy.opened(&self.file, CopyState::default()).await.map_err(Failure::File)?;

@@ -67,6 +67,8 @@ impl LocalCopy {
             return Ok(Some(prepared.clone()));
         }
         let Some(shared) = file.shared_part().await?.as_deref().and_then(SharedPart::from_json) else {
+            // It was damaged since it was opened. The follower writes it again.
+            self.shared_part_changed(false);
             return Ok(None);
         };
         let owners = shared.owners.clone().into();

@@ -83,7 +83,9 @@ impl State {
             Ok(Err(error)) => error,
             Err(_) => StoreError::timed_out("the user of a link"),
         };
-        if !may_replace && error.condition() == Some(Condition::TimedOut) {
+        // The copy may have caught up meanwhile.
+        let may_replace = || !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown());
+        if error.condition() == Some(Condition::TimedOut) && !may_replace() {
             return Err(error.into());
         }
         copy.source_failed();

@@ -1,5 +1,6 @@
 //! Copies of what subscriptions need, for when the database is away: their users, and how they follow the database.
 
+pub mod checksum;
 mod user;
 
 use serde::{Deserialize, Serialize};

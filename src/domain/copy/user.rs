@@ -1,8 +1,8 @@
 //! A user as copies store and transfer it: about 150 bytes, and readable by versions that know fewer or more fields.
 
 use prost::Message as _;
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::checksum::{sealed, unsealed};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, ExpiryFields, Owner, ResetStrategy, User};
@@ -146,21 +146,12 @@ impl CopiedUser {
 
     /// Encodes the user, with a checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.encoded_len() + CHECKSUM);
-        // A Vec never lacks space.
-        let _ = self.encode(&mut bytes);
-        let checksum = xxh3_64(&bytes);
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes
+        sealed(self.encode_to_vec())
     }
 
     /// Decodes a user; `None` if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (encoded, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
-        if xxh3_64(encoded) != u64::from_le_bytes(*checksum) {
-            return None;
-        }
-        Self::decode(encoded).ok()
+        Self::decode(unsealed(bytes)?).ok()
     }
 
     /// Returns the user without the admins' note, for copies on hosts that should not have it.
@@ -182,9 +173,6 @@ impl CopiedUser {
         self != other && logged(self) != logged(other)
     }
 }
-
-/// Bytes of a checksum.
-const CHECKSUM: usize = 8;
 
 #[cfg(test)]
 mod tests {

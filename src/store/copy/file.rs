@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::rows::{AGREED_AT, POSITION, SHARED_CHANGES, USERS, WHOLE, add_to, put, remove_users, set, set_shared};
 use super::schema;
+use crate::domain::copy::checksum::unsealed;
 use crate::domain::copy::{CopiedUser, Position, Update, UserPage};
 use crate::domain::moment::Moment;
 use crate::foundation::{private_file, with_sources};
@@ -178,10 +179,11 @@ impl CopyFile {
             .collect()
     }
 
-    /// Returns the part that all subscriptions share, as JSON.
+    /// Returns the part that all subscriptions share, as JSON; `None` if there is none, or only a damaged one.
     pub async fn shared_part(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let read = query_scalar::<_, Vec<u8>>(schema::SHARED).fetch_optional(&self.0.read).await;
-        read.map_err(|source| failed("reading a copy", source))
+        let read = read.map_err(|source| failed("reading a copy", source))?;
+        Ok(read.as_deref().and_then(unsealed).map(<[u8]>::to_vec))
     }
 
     /// Applies an update together with the position behind it. `agreed_at`: when it was read, if the copy is complete with it. Returns

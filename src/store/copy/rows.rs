@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, Sqlite, query, query_scalar};
 
 use super::schema;
 use crate::domain::copy::CopiedUser;
+use crate::domain::copy::checksum::sealed;
 
 /// Rows in one statement.
 pub(super) const ROWS: usize = 200;
@@ -51,9 +52,9 @@ pub(super) async fn set(connection: &mut SqliteConnection, name: &str, value: &[
     query(schema::SET).bind(name).bind(value).execute(connection).await.map(drop)
 }
 
-/// Stores the part that all subscriptions share. Returns true if it was another one before.
+/// Stores the part that all subscriptions share, with a checksum. Returns true if it was another one before.
 pub(super) async fn set_shared(connection: &mut SqliteConnection, shared: &[u8]) -> sqlx::Result<bool> {
-    let done = query(schema::SET_SHARED).bind(shared).execute(&mut *connection).await?;
+    let done = query(schema::SET_SHARED).bind(sealed(shared.to_vec())).execute(&mut *connection).await?;
     let has_changed = done.rows_affected() > 0;
     if has_changed {
         add_to(connection, SHARED_CHANGES, 1).await?;

@@ -1,7 +1,7 @@
 //! The statements of a copy's file. They run on that file only, so that neither engine of the panel's database knows them.
 
 /// Version of the form; a file of another one is replaced.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 pub(super) const CREATE: &str = "
 CREATE TABLE value (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -9,7 +9,7 @@ CREATE TABLE value (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE user (id INTEGER PRIMARY KEY, username TEXT NOT NULL, record BLOB NOT NULL);
 -- Fetches that the database does not have yet.
 CREATE TABLE fetch (user_id INTEGER PRIMARY KEY, fetched_at INTEGER NOT NULL, user_agent TEXT NOT NULL);
-PRAGMA user_version = 1;";
+PRAGMA user_version = 2;";
 pub(super) const FORMAT: &str = "SELECT user_version FROM pragma_user_version";
 pub(super) const CHECK: &str = "PRAGMA quick_check(1)";
 pub(super) const INDEX: &str = "CREATE INDEX IF NOT EXISTS user_name ON user (username)";

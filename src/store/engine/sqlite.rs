@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqlitePool, Transaction, query, query_scalar, raw_sql};
 use tokio::time::{Instant, sleep};
 
 use super::condition::LastCondition;
@@ -28,6 +28,12 @@ const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
 /// Waits for nobody.
 const WRITE_BACK: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+/// True from the number of users on from which statistics are worth more than SQLite's assumption that tables are large.
+const IS_LARGE: &str = "SELECT COUNT(*) = 10000 FROM (SELECT 1 FROM users LIMIT 10000)";
+const OPTIMIZE: &str = "PRAGMA optimize";
+/// What earlier versions have collected in a small database.
+const FORGET_STATISTICS: &str = "DELETE FROM sqlite_stat1; DELETE FROM sqlite_stat4";
 
 /// SQLite's two pools and what they share.
 #[derive(Clone, Debug)]
@@ -99,8 +105,7 @@ impl Lite {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .statement_cache_capacity(options.statement_cache.max(1))
-            .pragma("cache_size", "-16000")
-            .optimize_on_close(true, None);
+            .pragma("cache_size", "-16000");
         // The writer goes first, because it switches the file to WAL.
         let writers = Arc::default();
         let write = repeat_while_busy(options, || writer(options, &writers).connect_with(connect.clone())).await?;
@@ -205,20 +210,33 @@ impl Lite {
     pub(super) async fn close(&self) {
         self.read.close().await;
         self.snapshots.close().await;
-        self.write_back().await;
-        self.write.close().await;
-    }
-
-    /// Writes the log of changes to the database. The last connection to a file does so when it closes, but not when
-    /// another one closes in the same moment; and if the log was deleted while it was open, nobody can do it later.
-    async fn write_back(&self) {
         // A pool without a connection has written nothing.
         if self.write.size() > 0
             && let Ok(mut writer) = self.write.acquire().await
-            && let Err(error) = sqlx::query(WRITE_BACK).execute(&mut *writer).await
         {
-            tracing::debug!(error = with_sources(&error), "the log of changes stays beside the database");
+            settle_statistics(&mut writer).await;
+            write_back(&mut writer).await;
         }
+        self.write.close().await;
+    }
+}
+
+/// Collects statistics for SQLite's planner, unless the database is small: statistics say that reading all of a table of a few rows is
+/// the fastest way to one of them, and go on saying so when there are thousands.
+async fn settle_statistics(writer: &mut SqliteConnection) {
+    let Ok(is_large) = query_scalar::<_, bool>(IS_LARGE).fetch_one(&mut *writer).await else { return };
+    let statement = if is_large { OPTIMIZE } else { FORGET_STATISTICS };
+    // Usually there are none to forget, and no tables of them.
+    if let Err(error) = raw_sql(statement).execute(&mut *writer).await {
+        tracing::debug!(error = with_sources(&error), "statistics for the planner stay as they were");
+    }
+}
+
+/// Writes the log of changes to the database. The last connection to a file does so when it closes, but not when
+/// another one closes in the same moment; and if the log was deleted while it was open, nobody can do it later.
+async fn write_back(writer: &mut SqliteConnection) {
+    if let Err(error) = query(WRITE_BACK).execute(&mut *writer).await {
+        tracing::debug!(error = with_sources(&error), "the log of changes stays beside the database");
     }
 }
 
