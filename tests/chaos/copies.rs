@@ -10,6 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::copy::CopiedUser;
+use sarban::domain::copy::checksum::unsealed;
 use sarban::store::copy::source;
 use sarban::store::{Db, OpenOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -64,7 +65,7 @@ async fn read_from(connection: &mut SqliteConnection) -> Result<Content> {
         is_whole: text("whole").is_some_and(|text| text == "1"),
         agreed_at: text("agreed_at").and_then(|text| text.parse().ok()).unwrap_or(0),
         users,
-        shared: value("shared").context("no shared part")?,
+        shared: unsealed(&value("shared").context("no shared part")?).context("a damaged shared part")?.to_vec(),
     })
 }
 
