@@ -121,6 +121,12 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             .unwrap_or_else(|_| Err(StoreError::timed_out("a shared read")))
     }
 
+    /// Returns the value of a key if it is fresh.
+    pub fn fresh(&self, key: &K) -> Option<V> {
+        let slot = Arc::clone(self.slots().get(key)?);
+        slot.fresh(&self.freshness, self.now())
+    }
+
     /// Returns the value that was read last, however old.
     pub fn last(&self, key: &K) -> Option<V> {
         let slot = Arc::clone(self.slots().get(key)?);

@@ -141,16 +141,29 @@ impl Sources {
 
 /// The cached sources.
 #[derive(Debug)]
-pub(super) struct SourceCache(Cache<(), Arc<Sources>>);
+pub(super) struct SourceCache(Arc<Cache<(), Arc<Sources>>>);
 
 impl SourceCache {
     pub(super) fn new(panel: &Panel) -> Self {
-        Self(Cache::new(panel.changes.clone(), panel.clock.clone(), FRESHNESS))
+        Self(Arc::new(Cache::new(panel.changes.clone(), panel.clock.clone(), FRESHNESS)))
     }
 
+    /// Returns the sources. A read goes on if the request gives up: otherwise the next request would begin it again and give up as
+    /// well, for as long as a read takes longer than the patience of requests.
     pub(super) async fn get(&self, db: &Db) -> Result<Arc<Sources>, StoreError> {
-        self.0.get(&(), async |stale| read(db, stale).await).await
+        if let Some(sources) = self.0.fresh(&()) {
+            return Ok(sources);
+        }
+        let (cache, db) = (self.0.clone(), db.clone());
+        to_its_end(async move { cache.get(&(), async |stale| read(&db, stale).await).await }).await
     }
+}
+
+/// Runs a read that goes on if its caller gives up.
+async fn to_its_end<T: Send + 'static>(
+    read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(read).await.unwrap_or_else(|_| Err(StoreError::timed_out("the sources of subscriptions")))
 }
 
 /// Reads the sources. `stale` are the previous ones, if any: parts of them may be reused.
@@ -161,7 +174,26 @@ pub async fn read(db: &Db, stale: Option<Arc<Sources>>) -> Result<Arc<Sources>, 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
     use super::*;
+
+    /// Otherwise a panel whose sources take longer to read than requests wait would serve subscriptions from its copy for ever.
+    #[tokio::test]
+    async fn read_goes_on_when_its_caller_gives_up() {
+        let ((go_on, wait), (done, is_done)) = (oneshot::channel::<()>(), oneshot::channel());
+        let reading = to_its_end(async move {
+            let _ = wait.await;
+            let _ = done.send(());
+            Ok(())
+        });
+        timeout(Duration::from_millis(1), reading).await.expect_err("the read takes longer");
+        go_on.send(()).expect("the read waits");
+        is_done.await.expect("the read has ended");
+    }
 
     /// Otherwise apps would never fetch what another version renders.
     #[test]
