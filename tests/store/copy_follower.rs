@@ -19,9 +19,9 @@ use sarban::domain::copy::{CopiedUser, Update};
 use sarban::domain::ids::UserId;
 use sarban::domain::moment::{HOUR, SECOND};
 use sarban::domain::user::User;
-use sarban::store::Db;
 use sarban::store::copy::file::CopyFile;
 use sarban::store::copy::source;
+use sarban::store::{Db, StoreError};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
@@ -160,19 +160,29 @@ async fn damaged_copy_and_one_of_another_database_are_made_again(db: Db) {
     assert_eq!(follower.copy.report().expect("a report").users, 2);
 }
 
+/// Applies an update at the position of the file, and returns the number of users. `None`: the last connection of the follower before
+/// was still closing.
+async fn changed(path: &Path, update: Update) -> Option<i64> {
+    let file = CopyFile::open(path).await.ok()??;
+    let users = async {
+        let position = file.state().await?.position.expect("a position").text();
+        file.apply(&Update { position, ..update }, None).await?;
+        Ok::<_, StoreError>(file.state().await?.users)
+    };
+    let users = users.await;
+    file.close().await;
+    users.ok()
+}
+
 async fn wrong_user_in_a_copy_is_repaired(db: Db) {
     let folder = with_users(&db).await;
     drop(Follower::filled(&db, folder.path()).await);
-    let file = CopyFile::open(&folder.path().join(FILE)).await.unwrap().expect("a copy");
     let page = source::page(&db, 0, 10).await.unwrap();
     let [mut extra, mut wrong]: [CopiedUser; 2] = page.users.try_into().expect("two users");
     wrong.key = "wrong".to_owned();
     (extra.id, extra.username) = (9, "extra".to_owned());
-    let position = file.state().await.unwrap().position.expect("a position").text();
-    let update = Update { users: vec![wrong, extra], gone: vec![1], position, ..Update::default() };
-    file.apply(&update, None).await.unwrap();
-    assert_eq!(file.state().await.unwrap().users, 2);
-    file.close().await;
+    let update = Update { users: vec![wrong, extra], gone: vec![1], ..Update::default() };
+    until("the copy is changed", async || changed(&folder.path().join(FILE), update.clone()).await == Some(2)).await;
     let inode = || std::fs::metadata(folder.path().join(FILE)).expect("the file").ino();
     let before = inode();
     let follower = Follower::filled(&db, folder.path()).await;

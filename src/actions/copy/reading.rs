@@ -18,7 +18,11 @@ impl LocalCopy {
         }
         let state = file.state().await?;
         self.opened(&file, state).await?;
-        Ok(self.can_serve())
+        let can_serve = self.can_serve();
+        if !can_serve {
+            tracing::warn!("the local copy of subscriptions is not complete, or too old, and can't serve meanwhile");
+        }
+        Ok(can_serve)
     }
 
     /// Reads what the following process wrote, if there is one, and publishes the state.

@@ -61,12 +61,7 @@ pub(super) async fn reason(settings: &Settings, error: &anyhow::Error) -> Option
     let copy = wiring::copy_of(settings, &Clock::real())?;
     match copy.open_to_serve().await {
         Ok(true) => {}
-        Ok(false) => {
-            tracing::warn!(
-                "there is no local copy of subscriptions that is complete and recent enough to serve meanwhile"
-            );
-            return None;
-        }
+        Ok(false) => return None,
         Err(error) => {
             tracing::warn!(error = with_sources(&error), "could not read the local copy of subscriptions");
             return None;
