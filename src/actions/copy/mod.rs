@@ -3,6 +3,7 @@
 mod fetches;
 mod file_failures;
 pub mod follower;
+mod following;
 mod pass;
 mod prepared;
 mod reading;

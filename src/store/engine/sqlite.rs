@@ -32,7 +32,7 @@ const WRITE_BACK: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// True from the number of users on from which statistics are worth more than SQLite's assumption that tables are large.
 const IS_LARGE: &str = "SELECT COUNT(*) = 10000 FROM (SELECT 1 FROM users LIMIT 10000)";
 const OPTIMIZE: &str = "PRAGMA optimize";
-/// What earlier versions have collected in a small database.
+/// Removes what earlier versions have collected in a small database.
 const FORGET_STATISTICS: &str = "DELETE FROM sqlite_stat1; DELETE FROM sqlite_stat4";
 
 /// SQLite's two pools and what they share.
