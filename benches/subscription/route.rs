@@ -88,6 +88,7 @@ impl BenchPanel<()> {
             status: Status::Ok,
             database: Part::Ok,
             database_reason: None,
+            copy_reason: None,
             redis: Part::Off,
             scheduler: SchedulerRole::Leader,
         });

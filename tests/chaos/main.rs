@@ -158,7 +158,7 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
     let report = match ran {
         Ok(done) => {
             let panels: Vec<_> = world.panels.iter().map(|panel| &**panel).collect();
-            let (_, leader_after) = tokio::join!(world.recover(&panels), report::leader_after(&world, last_fault));
+            let ((), leader_after) = tokio::join!(world.recover(&panels), report::leader_after(&world, last_fault));
             world.wait_until_healthy().await?;
             // The last changes and fetches are those of servers that nothing disturbs.
             sleep(if count < LONG { Duration::from_secs(2) } else { Duration::from_secs(30) }).await;
