@@ -1,7 +1,7 @@
 //! The host's clocks behind one type, so that tests can fix the time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,8 +14,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     Real,
-    /// Microseconds.
-    Fixed(Arc<AtomicI64>),
+    Fixed(Arc<Fixed>),
+}
+
+/// The time of a fixed clock, in microseconds.
+#[derive(Debug)]
+struct Fixed {
+    now: AtomicI64,
+    boot: AtomicI64,
 }
 
 impl Clock {
@@ -26,13 +32,21 @@ impl Clock {
 
     /// A clock that stays at `now` until [`Clock::advance`] moves it.
     pub fn fixed(now: Moment) -> Self {
-        Self(Source::Fixed(Arc::new(AtomicI64::new(now.micros()))))
+        Self(Source::Fixed(Arc::new(Fixed { now: now.micros().into(), boot: now.micros().into() })))
     }
 
     /// Moves a fixed clock by `micros` microseconds; does nothing to the real one.
     pub fn advance(&self, micros: i64) {
-        if let Source::Fixed(now) = &self.0 {
-            now.fetch_add(micros, Ordering::SeqCst);
+        if let Source::Fixed(fixed) = &self.0 {
+            fixed.now.fetch_add(micros, Ordering::SeqCst);
+            fixed.boot.fetch_add(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// Sets the wall clock of a fixed one back, as an operator might that of a host.
+    pub fn set_back(&self, micros: i64) {
+        if let Source::Fixed(fixed) = &self.0 {
+            fixed.now.fetch_sub(micros, Ordering::SeqCst);
         }
     }
 
@@ -46,13 +60,26 @@ impl Clock {
         BootTime::from_micros(self.read(ClockId::Boottime))
     }
 
+    /// Returns the id of the boot that [`Clock::boot`] counts from; empty if the host does not say.
+    pub fn boot_id(&self) -> &str {
+        static ID: OnceLock<String> = OnceLock::new();
+        match &self.0 {
+            Source::Real => ID.get_or_init(|| {
+                let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+                id.trim().to_owned()
+            }),
+            Source::Fixed(_) => "fixed",
+        }
+    }
+
     fn read(&self, id: ClockId) -> i64 {
         match &self.0 {
             Source::Real => {
                 let at = clock_gettime(id);
                 at.tv_sec * 1_000_000 + at.tv_nsec / 1_000
             }
-            Source::Fixed(micros) => micros.load(Ordering::SeqCst),
+            Source::Fixed(fixed) if id == ClockId::Boottime => fixed.boot.load(Ordering::SeqCst),
+            Source::Fixed(fixed) => fixed.now.load(Ordering::SeqCst),
         }
     }
 }
@@ -68,6 +95,8 @@ mod tests {
         assert_eq!(clock.now(), Moment::from_micros(5));
         same.advance(2);
         assert_eq!(clock.now(), Moment::from_micros(7));
+        same.set_back(4);
+        assert_eq!((clock.now(), clock.boot()), (Moment::from_micros(3), BootTime::from_micros(7)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Change events: an action that commits publishes once what it changed. Caches of this process are stale at once;
 //! the wake-up reaches the background work of this process and all other processes.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::cluster::wakeup::Wakeup;
 use crate::domain::change::{Change, Changed};
+use crate::domain::ids::UserId;
 use crate::foundation::lock;
 
 /// Publishes changes, and counts them for caches. Clones publish to the same caches.
@@ -18,10 +20,23 @@ pub struct Changes(Arc<Shared>);
 struct Shared {
     /// Published changes, by kind.
     counts: [AtomicU64; Changed::ALL.len()],
-    /// When this process last changed something that subscriptions show.
-    shown: Mutex<Option<Instant>>,
+    shown: Mutex<Shown>,
     wakeup: Wakeup,
 }
+
+/// When this process last changed something that subscriptions show.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The last change that may be in anybody's.
+    everybody: Option<Instant>,
+    /// The last change of one user, by id.
+    users: HashMap<i64, Instant>,
+    /// The last of those.
+    anybody: Option<Instant>,
+}
+
+/// Users whose last change is remembered: with more, all count as changed.
+const MOST_USERS: usize = 10_000;
 
 /// Kinds of changes that subscriptions show.
 const SHOWN: [Changed; 4] = [Changed::Users, Changed::Services, Changed::Hosts, Changed::SubscriptionSettings];
@@ -41,7 +56,7 @@ impl Changes {
         let change = change.into();
         self.0.counts[change.kind as usize].fetch_add(1, Ordering::Release);
         if SHOWN.contains(&change.kind) {
-            *lock(&self.0.shown) = Some(Instant::now());
+            lock(&self.0.shown).note(change);
         }
         self.0.wakeup.notify_of(change);
     }
@@ -53,9 +68,20 @@ impl Changes {
         ChangeCounts { local: kinds.iter().map(count).sum(), remote: self.0.wakeup.remote_count(kinds) }
     }
 
-    /// When this process last changed something that subscriptions show.
-    pub fn last_shown(&self) -> Option<Instant> {
-        *lock(&self.0.shown)
+    /// When this process last changed something that may be in every subscription.
+    pub fn last_shown_to_everybody(&self) -> Option<Instant> {
+        lock(&self.0.shown).everybody
+    }
+
+    /// When this process last changed something that this user's subscription shows. `None`: a user whom nobody knows, and who may be
+    /// any of those that were changed.
+    pub fn last_shown_to(&self, user: Option<UserId>) -> Option<Instant> {
+        let shown = lock(&self.0.shown);
+        let own = match user {
+            Some(user) => shown.users.get(&user.0).copied(),
+            None => shown.anybody,
+        };
+        shown.everybody.max(own)
     }
 
     /// True if this process has published anything.
@@ -69,9 +95,45 @@ impl Changes {
     }
 }
 
+impl Shown {
+    fn note(&mut self, change: Change) {
+        let now = Some(Instant::now());
+        match change.id.filter(|_| change.kind == Changed::Users && self.users.len() < MOST_USERS) {
+            Some(user) => {
+                self.users.extend(now.map(|at| (user, at)));
+                self.anybody = now;
+            }
+            None => *self = Self { everybody: now, ..Self::default() },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn change_of_a_user_is_shown_to_that_user_and_to_nobody_known() {
+        let changes = Changes::default();
+        let at = |user: Option<i64>| changes.last_shown_to(user.map(UserId));
+        changes.publish(Changed::Nodes.row(1));
+        assert_eq!((at(None), at(Some(1))), (None, None));
+        changes.publish(Changed::Users.row(1));
+        assert!(at(Some(1)).is_some() && at(None) == at(Some(1)));
+        assert_eq!((at(Some(2)), changes.last_shown_to_everybody()), (None, None));
+        // A service or a host of that number is in other subscriptions, too.
+        for change in [Changed::Services.row(2), Changed::Hosts.row(2), Changed::Users.any()] {
+            let before = at(Some(3));
+            changes.publish(change);
+            assert!(at(Some(3)) > before && at(Some(1)) == at(Some(3)) && at(None) == at(Some(3)), "{change}");
+        }
+        let everybody = changes.last_shown_to_everybody();
+        for user in 0..=10_000 {
+            changes.publish(Changed::Users.row(user));
+        }
+        assert!(changes.last_shown_to_everybody() > everybody, "more than are remembered");
+        assert_eq!(lock(&changes.0.shown).users.len(), 0);
+    }
 
     #[test]
     fn published_change_is_counted_for_its_kind_only() {

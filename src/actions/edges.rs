@@ -29,12 +29,21 @@ impl Transient for ReportError {
     }
 }
 
-/// Stores a report, and the fetches of a batch unless the batch was stored before.
-pub async fn report(panel: &Panel, edge: &Edge, batch: Option<&Batch>) -> Result<(), ReportError> {
+/// Stores a report, and the fetches of a batch unless the batch was stored before. `settled_batch`: one before, which the edge does not
+/// send again. Returns true if a later edge reports with the same id.
+pub async fn report(
+    panel: &Panel,
+    edge: &Edge,
+    batch: Option<&Batch>,
+    settled_batch: Option<Uuid>,
+) -> Result<bool, ReportError> {
     let now = panel.clock.now();
     let fetches = batch.map(|batch| settled(batch, now)).unwrap_or_default();
     panel
         .transaction("report of an edge", async |tx| -> Result<_, ReportError> {
+            if let Some(id) = settled_batch.filter(|id| batch.is_none_or(|batch| batch.id != *id)) {
+                edges::forget_batch(tx, id).await?;
+            }
             if let Some(batch) = batch
                 && edges::begin_batch(tx, batch.id, now).await?
             {
@@ -43,8 +52,9 @@ pub async fn report(panel: &Panel, edge: &Edge, batch: Option<&Batch>) -> Result
             if !edges::make_room(tx, edge.id, now.plus(-AWAY), MAX_EDGES).await? {
                 return Err(ReportError::Most);
             }
+            let is_id_shared = edges::has_later(tx, edge, now.plus(-AWAY)).await?;
             edges::report(tx, edge, now).await?;
-            Ok(((), Unchanged))
+            Ok((is_id_shared, Unchanged))
         })
         .await
 }

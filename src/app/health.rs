@@ -33,6 +33,8 @@ const ASKED_WITHIN: i64 = 10 * SECOND;
 const NOTICE: Duration = Duration::from_secs(2);
 /// Reason of an edge whose panel is newer.
 const OUTDATED: &str = "hosts and settings were written by a newer panel: update the edge";
+/// Reason of an edge whose own setting is not that of the panels that its copy is from.
+const OTHER_CREDENTIALS: &str = "the copy is that of panels with another AUTH_GENERATION_ALGORITHM: see the log";
 /// Pause between two looks for requests in flight.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -139,6 +141,7 @@ fn edge_reason(copy: &LocalCopy, fault: Option<LinkFault>) -> Option<&'static st
     let state = match (copy.shared_part_state(), copy.report().and_then(|report| report.age)) {
         (SharedPartState::Outdated | SharedPartState::Missing, Some(_)) => Some(OUTDATED),
         _ if copy.can_serve() => None,
+        _ if !copy.has_right_credentials() => return Some(OTHER_CREDENTIALS),
         (_, None) => Some("the copy is not complete yet"),
         (_, Some(_)) => Some("the copy is older than SUBSCRIPTION_COPY_MAX_AGE_HOURS"),
     };

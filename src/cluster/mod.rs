@@ -12,6 +12,7 @@ pub mod members;
 pub mod panel_errors;
 pub mod panel_link;
 pub mod panel_redis;
+mod panel_requests;
 pub mod recent_changes;
 pub mod redis;
 pub mod redis_lock;

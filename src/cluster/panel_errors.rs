@@ -63,6 +63,15 @@ pub enum PanelError {
         /// The panel's setting.
         theirs: String,
     },
+    /// It is a panel of another database than the copy's.
+    #[error(
+        "the panel {panel} has another database than the copy of this edge: EDGE_PANELS must name panels of one database; if that of the \
+         copy was replaced, take panels that are gone for good out of EDGE_PANELS"
+    )]
+    OtherDatabase {
+        /// Address.
+        panel: String,
+    },
     /// Its answers are of a later format.
     #[error("the panel {panel} is newer than this edge, which can't read its answers (format {theirs}, and it reads 1 to {known}): update the edge", known = FORMAT)]
     NewerFormat {
@@ -89,6 +98,21 @@ pub enum PanelError {
         /// Why.
         reason: String,
     },
+}
+
+impl PanelError {
+    /// Before any panel was asked.
+    pub(super) fn none() -> Self {
+        Self::NoAnswer { panel: String::new(), reason: "none was followed yet".to_owned() }
+    }
+
+    /// Remembers the failure that says most: the first one, unless a later one is for the operator to end.
+    pub(super) fn prefer(known: &mut Option<Self>, other: Self) {
+        let may_pass = |error: &Self| matches!(error, Self::NoAnswer { .. } | Self::Refused { .. });
+        if known.as_ref().is_none_or(|known| may_pass(known) && !may_pass(&other)) {
+            *known = Some(other);
+        }
+    }
 }
 
 /// A part of an edge's work that fails at the moment.

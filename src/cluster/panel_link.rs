@@ -1,67 +1,50 @@
 //! The link of an edge to the panels: HTTPS requests to the one that answered last, and to the next one if it does not.
+//!
+//! A panel is asked where it is, and which settings it has, before anything else: users of two databases must not be mixed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use prost::Message;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::panel_errors::{Faults, LinkError, LinkFault, PanelError};
+use super::panel_requests::{CHANGES, Operation, REPORT, Requests, SHARED, START, USERS};
 use crate::config::edge::Followed;
-use crate::config::secret::Secret;
 use crate::domain::copy::{Position, Update, UserPage};
-use crate::domain::edge::{FORMAT, FORMAT_HEADER};
-use crate::foundation::chain;
+use crate::foundation::{chain, lock};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// From connecting to the last byte of the answer: a page of users over a slow line.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// To the first byte of the answer, of which a page of users costs a panel milliseconds.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// Bytes of an answer, at most: a change of a hundred thousand users at once has less.
-const MAX_ANSWER: usize = 64 << 20;
-/// Characters of a panel's own explanation that are shown.
-const MAX_DETAIL: usize = 200;
-
-const FORMAT_NAME: HeaderName = HeaderName::from_static(FORMAT_HEADER);
-
-/// An operation of panels for edges.
-#[derive(Clone, Copy)]
-struct Operation {
-    path: &'static str,
-    /// Longest wait for the begin of the answer. A line that is cut silently costs this time.
-    patience: Duration,
-}
-
-impl Operation {
-    fn is_report(self) -> bool {
-        self.path == REPORT.path
-    }
-}
-
-/// Asked again and again while panels are away: how soon an edge sees that one is back depends on its patience.
-const START: Operation = Operation { path: "/api/edge/start", patience: Duration::from_secs(4) };
-const SHARED: Operation = Operation { path: "/api/edge/shared", patience: PATIENCE };
-const CHANGES: Operation = Operation { path: "/api/edge/changes", patience: PATIENCE };
-const USERS: Operation = Operation { path: "/api/edge/users", patience: PATIENCE };
-const REPORT: Operation = Operation { path: "/api/edge/report", patience: PATIENCE };
+/// Time without a panel of the copy's database after which one of another database is followed, although some panel does not answer: the
+/// database was replaced, and that panel is gone.
+const REPLACED_AFTER: Duration = Duration::from_secs(600);
 
 /// The panels of an edge.
 #[derive(Debug)]
 pub struct PanelLink {
-    client: Client,
-    token: Secret,
+    requests: Requests,
     panels: Vec<String>,
     /// Settings of this edge.
     own: RenderSettings,
-    /// The panel that answered last.
-    current: AtomicUsize,
+    choice: Mutex<Choice>,
     faults: Faults,
+}
+
+/// The panel that is followed.
+#[derive(Debug)]
+struct Choice {
+    /// The panel that answered last.
+    current: usize,
+    /// True if that panel is one of the database below, and has the settings of this edge.
+    is_checked: bool,
+    /// Id of the database that the copy is of; `None` until the first panel has answered.
+    database: Option<String>,
+    /// Id of the database that is followed instead, until the copy is of that one.
+    replaced_by: Option<String>,
+    /// When a panel of that database last answered.
+    answered: Instant,
 }
 
 /// Settings that decide what links look like: a panel and its edges must have the same.
@@ -86,96 +69,101 @@ struct Start {
     settings: RenderSettings,
 }
 
-/// The answer of a panel.
-struct Answer {
-    panel: String,
-    bytes: Vec<u8>,
-}
-
-impl Answer {
-    fn decoded<T: Message + Default>(self) -> Result<T, PanelError> {
-        let Self { panel, bytes } = self;
-        T::decode(bytes.as_slice()).map_err(|error| PanelError::Unreadable { panel, reason: chain(&error) })
-    }
+/// The answer to a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ReportTaken {
+    /// True if a later edge reports with the same id.
+    pub is_id_shared: bool,
 }
 
 impl PanelLink {
     /// Prepares the link; connects to nothing. `own`: settings of this edge.
     pub fn new(followed: Followed, own: RenderSettings) -> Result<Self, LinkError> {
-        let mut builder = Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(Policy::none())
-            .default_headers(HeaderMap::from_iter([(FORMAT_NAME, HeaderValue::from(FORMAT))]))
-            .user_agent(concat!("sarban-edge/", env!("CARGO_PKG_VERSION")));
-        if let Some(file) = followed.ca_file {
-            let pem = std::fs::read(&file).map_err(|source| LinkError::Unreadable { file: file.clone(), source })?;
-            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(LinkError::NoCertificates(file));
-            }
-            builder = builder.tls_certs_only(certificates);
-        }
-        let client = builder.build().map_err(|error| LinkError::Tls(chain(&error)))?;
-        let Followed { token, panels, .. } = followed;
-        Ok(Self { client, token, panels, own, current: AtomicUsize::new(0), faults: Faults::default() })
+        let requests = Requests::new(&followed)?;
+        let choice =
+            Choice { current: 0, is_checked: false, database: None, replaced_by: None, answered: Instant::now() };
+        Ok(Self { requests, panels: followed.panels, own, choice: Mutex::new(choice), faults: Faults::default() })
     }
 
-    /// Returns the position of now. An error if the panel derives other credentials from keys.
-    pub async fn position(&self) -> Result<Position, PanelError> {
-        let answer = self.ask(START, |url| self.client.get(url)).await?;
-        let read = self.read_start(&answer);
-        self.noted(START, read)
-    }
-
-    fn read_start(&self, answer: &Answer) -> Result<Position, PanelError> {
-        let panel = answer.panel.clone();
-        let start: Start = match serde_json::from_slice(&answer.bytes) {
-            Ok(start) => start,
-            Err(error) => return Err(PanelError::Unreadable { panel, reason: chain(&error) }),
+    /// Returns the position of now: that of a panel of the copy's database. One of another database counts if the copy is of none yet, if
+    /// all panels are of that one, or if none of the copy's has answered for ten minutes.
+    pub async fn position(&self, known: Option<&Position>) -> Result<Position, PanelError> {
+        let database = known.map(|known| known.database.clone());
+        let replaced_by = {
+            let mut choice = self.choice();
+            choice.database.clone_from(&database);
+            choice.replaced_by.clone()
         };
-        let (own, theirs) = (&self.own, start.settings);
-        if own.auth_generation_algorithm != theirs.auth_generation_algorithm {
-            return Err(PanelError::OtherCredentials { panel, theirs: theirs.auth_generation_algorithm });
+        let is_right = |position: &Position| {
+            database.as_ref().is_none_or(|known| *known == position.database)
+                || replaced_by.as_ref() == Some(&position.database)
+        };
+        let (mut failure, mut others) = (None, Vec::new());
+        for index in self.in_turn() {
+            match self.start(&self.panels[index]).await {
+                Ok(position) if is_right(&position) => {
+                    self.chosen(index, &position.database);
+                    return self.noted(START, Ok(position));
+                }
+                Ok(position) => {
+                    PanelError::prefer(&mut failure, self.of_another_database(index));
+                    others.push((index, position));
+                }
+                Err(error) => PanelError::prefer(&mut failure, error),
+            }
         }
-        for setting in own.differences(&theirs) {
-            tracing::warn!(panel, "{setting} of this edge differ from the panel's, and so do its links; set the same");
+        let is_replaced = others.len() == self.panels.len() && others.windows(2).all(is_of_one_database)
+            || self.choice().answered.elapsed() >= REPLACED_AFTER;
+        if let Some((index, position)) = others.into_iter().next()
+            && is_replaced
+        {
+            let panel = &self.panels[index];
+            tracing::warn!(
+                panel,
+                "no panel has the database of the copy any more; the edge follows the database of this one"
+            );
+            self.choice().replaced_by = Some(position.database.clone());
+            self.chosen(index, &position.database);
+            return self.noted(START, Ok(position));
         }
-        position(&panel, &start.position)
+        self.noted(START, Err(failure.unwrap_or_else(PanelError::none)))
     }
 
     /// Returns what changed after a position; `None` if it can't be followed from there any more.
     pub async fn update(&self, after: &Position) -> Result<Option<Update>, PanelError> {
-        let ask = |url: String| self.client.post(url).json(&json!({"after": after.text()}));
-        let answer = match self.ask(CHANGES, ask).await {
-            Ok(answer) => answer,
-            // Gone, or longer than a panel accepts it.
-            Err(PanelError::Refused { status: 410 | 413 | 422, .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let ask = |url: String| self.requests.client.post(url).json(&json!({"after": after.text()}));
+        let read = |panel: &str, bytes: Vec<u8>| {
+            let update: Update = decoded(panel, &bytes)?;
+            position(panel, &update.position).map(|_| Some(update))
         };
-        let panel = answer.panel.clone();
-        let read = answer.decoded::<Update>().and_then(|it| position(&panel, &it.position).map(|_| it));
-        self.noted(CHANGES, read).map(Some)
+        match self.ask(CHANGES, ask, read).await {
+            // Gone, or longer than a panel accepts it.
+            Err(PanelError::Refused { status: 410 | 413 | 422, .. }) => Ok(None),
+            done => done,
+        }
     }
 
     /// Returns up to `limit` users after an id.
     pub async fn page(&self, after: i64, limit: i64) -> Result<UserPage, PanelError> {
         let after = after.max(0);
-        let answer = self.ask(USERS, |url| self.client.get(format!("{url}?after={after}&limit={limit}"))).await?;
-        self.noted(USERS, answer.decoded())
+        let ask = |url: String| self.requests.client.get(format!("{url}?after={after}&limit={limit}"));
+        self.ask(USERS, ask, |panel, bytes| decoded(panel, &bytes)).await
     }
 
     /// Returns the part that all subscriptions share, as JSON.
     pub async fn shared_part(&self) -> Result<Vec<u8>, PanelError> {
-        let answer = self.ask(SHARED, |url| self.client.get(url)).await?;
-        self.noted(SHARED, Ok(answer.bytes))
+        self.ask(SHARED, |url| self.requests.client.get(url), |_, bytes| Ok(bytes)).await
     }
 
-    /// Sends a report.
-    pub async fn report(&self, report: &Value) -> Result<(), PanelError> {
-        self.ask(REPORT, |url| self.client.post(url).json(report)).await?;
-        self.noted(REPORT, Ok(()))
+    /// Sends a report, once it is known which database the panels must have.
+    pub async fn report(&self, report: &Value) -> Result<ReportTaken, PanelError> {
+        if self.choice().database.is_none() {
+            return Err(PanelError::none());
+        }
+        // An earlier version says nothing.
+        let read = |_: &str, bytes: Vec<u8>| Ok(serde_json::from_slice(&bytes).unwrap_or_default());
+        self.ask(REPORT, |url| self.requests.client.post(url).json(report), read).await
     }
 
     /// Returns what can't be done at the moment.
@@ -183,82 +171,116 @@ impl PanelLink {
         self.faults.lasting(REPORT.path)
     }
 
-    /// Asks the panels in turn until one answers. The error is that of the first one.
-    async fn ask(&self, operation: Operation, ask: impl Fn(String) -> RequestBuilder) -> Result<Answer, PanelError> {
-        let first = self.current.load(Ordering::Relaxed);
-        let mut failed = None;
-        for index in (first..first + self.panels.len()).map(|index| index % self.panels.len()) {
+    /// Asks the panels in turn until one gives an answer that can be used.
+    async fn ask<T>(
+        &self,
+        operation: Operation,
+        ask: impl Fn(String) -> RequestBuilder,
+        read: impl Fn(&str, Vec<u8>) -> Result<T, PanelError>,
+    ) -> Result<T, PanelError> {
+        let (first, is_checked) = {
+            let choice = self.choice();
+            (choice.current, choice.is_checked)
+        };
+        let mut failure = None;
+        for index in self.in_turn() {
             let panel = &self.panels[index];
-            match self.ask_one(panel, ask(format!("{panel}{}", operation.path)), operation).await {
-                Ok(bytes) => {
-                    if index != first {
-                        tracing::info!(panel, "the edge follows this panel now");
-                    }
-                    self.current.store(index, Ordering::Relaxed);
-                    return Ok(Answer { panel: panel.clone(), bytes });
+            let checked = if index == first && is_checked { Ok(()) } else { self.check(index).await };
+            let answer = match checked {
+                Ok(()) => {
+                    let request = ask(format!("{panel}{}", operation.path));
+                    self.requests.send(panel, request, operation).await.and_then(|bytes| read(panel, bytes))
                 }
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(read) => return self.noted(operation, Ok(read)),
                 // All panels would say this about a position.
                 Err(error @ PanelError::Refused { status: 410 | 413 | 422, .. }) if operation.path == CHANGES.path => {
                     self.faults.succeeded(operation.path);
                     return Err(error);
                 }
-                Err(error) => _ = failed.get_or_insert(error),
+                Err(error) => PanelError::prefer(&mut failure, error),
             }
         }
-        // There is at least one panel.
-        let failed =
-            failed.unwrap_or_else(|| PanelError::NoAnswer { panel: String::new(), reason: "there is none".to_owned() });
-        self.noted(operation, Err(failed))
+        self.noted(operation, Err(failure.unwrap_or_else(PanelError::none)))
+    }
+
+    /// Makes a panel the current one if it is one of the copy's database.
+    async fn check(&self, index: usize) -> Result<(), PanelError> {
+        let position = self.start(&self.panels[index]).await?;
+        if self.choice().database.as_ref().is_none_or(|known| *known != position.database) {
+            return Err(self.of_another_database(index));
+        }
+        self.chosen(index, &position.database);
+        Ok(())
+    }
+
+    /// Asks a panel for the position of now. An error if it derives other credentials from keys.
+    async fn start(&self, panel: &str) -> Result<Position, PanelError> {
+        let request = self.requests.client.get(format!("{panel}{}", START.path));
+        let bytes = self.requests.send(panel, request, START).await?;
+        let start: Start = serde_json::from_slice(&bytes)
+            .map_err(|error| PanelError::Unreadable { panel: panel.to_owned(), reason: chain(&error) })?;
+        let (own, theirs) = (&self.own, start.settings);
+        if own.auth_generation_algorithm != theirs.auth_generation_algorithm {
+            let theirs = theirs.auth_generation_algorithm;
+            return Err(PanelError::OtherCredentials { panel: panel.to_owned(), theirs });
+        }
+        for setting in own.differences(&theirs) {
+            tracing::warn!(panel, "{setting} of this edge differ from the panel's, and so do its links; set the same");
+        }
+        position(panel, &start.position)
+    }
+
+    fn chosen(&self, index: usize, database: &str) {
+        let before = {
+            let mut choice = self.choice();
+            (choice.is_checked, choice.database, choice.answered) = (true, Some(database.to_owned()), Instant::now());
+            std::mem::replace(&mut choice.current, index)
+        };
+        if index != before {
+            let panel = &self.panels[index];
+            tracing::info!(panel, "the edge follows this panel now");
+        }
+    }
+
+    fn of_another_database(&self, index: usize) -> PanelError {
+        PanelError::OtherDatabase { panel: self.panels[index].clone() }
     }
 
     /// Remembers whether an operation succeeded.
     fn noted<T>(&self, operation: Operation, done: Result<T, PanelError>) -> Result<T, PanelError> {
         match &done {
-            Ok(_) if self.faults.succeeded(operation.path) && self.fault().is_none() => {
-                let panel = &self.panels[self.current.load(Ordering::Relaxed)];
-                tracing::info!(panel, "the edge follows this panel again");
+            Ok(_) => {
+                self.choice().answered = Instant::now();
+                if self.faults.succeeded(operation.path) && self.fault().is_none() {
+                    let panel = &self.panels[self.choice().current];
+                    tracing::info!(panel, "the edge follows this panel again");
+                }
             }
-            Ok(_) => {}
             Err(error) => self.faults.failed(operation.path, operation.is_report(), error),
         }
         done
     }
 
-    async fn ask_one(&self, panel: &str, request: RequestBuilder, operation: Operation) -> Result<Vec<u8>, PanelError> {
-        let patience = operation.patience;
-        let unreachable = |reason: String| PanelError::NoAnswer { panel: panel.to_owned(), reason };
-        let no_answer = |error: reqwest::Error| unreachable(chain(&error.without_url()));
-        let Ok(sent) = timeout(patience, request.bearer_auth(self.token.expose()).send()).await else {
-            return Err(unreachable(format!("no answer within {} s", patience.as_secs())));
-        };
-        let response = sent.map_err(no_answer)?;
-        let status = response.status();
-        if status == StatusCode::OK {
-            // Of the answer to a report, the status is read alone.
-            if !operation.is_report()
-                && let Some(theirs) = later_format(response.headers())
-            {
-                return Err(PanelError::NewerFormat { panel: panel.to_owned(), theirs });
-            }
-            return received(response, MAX_ANSWER).await.map_err(no_answer);
-        }
-        let body = received(response, MAX_ANSWER).await.unwrap_or_default();
-        let detail = serde_json::from_slice::<Value>(&body).unwrap_or_default()["detail"].to_string();
-        let (panel, status) = (panel.to_owned(), status.as_u16());
-        let detail: String = detail.trim_matches('"').chars().take(MAX_DETAIL).collect();
-        Err(match status {
-            401 | 403 => PanelError::Token { panel, status, detail },
-            404 | 405 => PanelError::NoPanel { panel },
-            _ => PanelError::Refused { panel, status, detail },
-        })
+    /// The panels' numbers, from the current one on.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, count) = (self.choice().current, self.panels.len());
+        (first..first + count).map(move |index| index % count)
+    }
+
+    fn choice(&self) -> MutexGuard<'_, Choice> {
+        lock(&self.choice)
     }
 }
 
-/// The format of an answer, if this version can't read it. The first panels did not say theirs.
-fn later_format(headers: &HeaderMap) -> Option<String> {
-    let format = headers.get(FORMAT_NAME)?.to_str().unwrap_or_default();
-    let is_known = format.parse::<u32>().is_ok_and(|format| format <= FORMAT);
-    (!is_known).then(|| format.to_owned())
+fn is_of_one_database(pair: &[(usize, Position)]) -> bool {
+    pair[0].1.database == pair[1].1.database
+}
+
+fn decoded<T: Message + Default>(panel: &str, bytes: &[u8]) -> Result<T, PanelError> {
+    T::decode(bytes).map_err(|error| PanelError::Unreadable { panel: panel.to_owned(), reason: chain(&error) })
 }
 
 /// Reads a panel's position.
@@ -280,16 +302,4 @@ impl RenderSettings {
         }
         found
     }
-}
-
-/// Receives a body, cut at a size.
-async fn received(mut response: Response, most: usize) -> Result<Vec<u8>, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > most {
-            break;
-        }
-    }
-    Ok(bytes)
 }

@@ -15,6 +15,7 @@ statements! {
          ON CONFLICT (id) DO UPDATE SET host = excluded.host, version = excluded.version,
              started_at = excluded.started_at, last_seen = excluded.last_seen, report = excluded.report
          WHERE edge.last_seen <= excluded.last_seen";
+    HAS_LATER = "SELECT COUNT(*) FROM edge WHERE id = $1 AND started_at > $2 AND last_seen >= $3";
     IS_LISTED = "SELECT COUNT(*) FROM edge WHERE id = $1";
     COUNT = "SELECT COUNT(*) FROM edge";
     DELETE_AWAY = "DELETE FROM edge WHERE id IN
@@ -24,6 +25,7 @@ statements! {
     PRUNE = "DELETE FROM edge WHERE last_seen < $1";
     // Waits for a transaction that has inserted the same id.
     BEGIN_BATCH = "INSERT INTO edge_batch (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+    FORGET_BATCH = "DELETE FROM edge_batch WHERE id = $1";
     PRUNE_BATCHES = "DELETE FROM edge_batch WHERE id IN
         (SELECT id FROM edge_batch WHERE received_at < $1 ORDER BY received_at LIMIT $2)";
 }
@@ -44,6 +46,18 @@ pub async fn report(tx: &mut Tx, edge: &Edge, now: Moment) -> Result<(), StoreEr
     let started = edge.started_at.micros();
     let report = serde_json::to_string(&edge.report).unwrap_or_default();
     db_execute!(tx, REPORT, edge.id, &edge.host, &edge.version, started, now.micros(), report)
+}
+
+/// Returns true if an edge that started later than this one has reported with the same id since `since`.
+pub async fn has_later(tx: &mut Tx, edge: &Edge, since: Moment) -> Result<bool, StoreError> {
+    let started = edge.started_at.micros();
+    let found = db_run!(tx, HAS_LATER, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(edge.id)
+        .bind(started)
+        .bind(since.micros())
+        .fetch_one(c)
+        .await)?;
+    Ok(found > 0)
 }
 
 /// Returns true if there is room for the report of this edge: it is listed, or there are fewer than `most` others. If need be, the edges
@@ -79,6 +93,11 @@ pub async fn prune(tx: &mut Tx, before: Moment) -> Result<u64, StoreError> {
 /// Enters a batch; false if it arrived before. Must be the first statement that locks something.
 pub async fn begin_batch(tx: &mut Tx, id: Uuid, now: Moment) -> Result<bool, StoreError> {
     Ok(db_affected!(tx, BEGIN_BATCH, id, now.micros())? == 1)
+}
+
+/// Forgets a batch whose edge knows that it was stored, and does not send it again.
+pub async fn forget_batch(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    db_execute!(tx, FORGET_BATCH, id)
 }
 
 /// Forgets at most `limit` batches from before a moment. Returns their number.

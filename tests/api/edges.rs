@@ -15,6 +15,8 @@ use crate::support::database::{number, on_both_engines};
 on_both_engines! {
     edge_is_in_the_view_of_the_cluster_until_it_leaves,
     batch_that_is_sent_twice_counts_once,
+    batch_that_is_not_sent_again_is_forgotten,
+    edge_learns_that_a_later_one_has_its_id,
     wrong_reports_name_the_field,
     new_edge_takes_the_place_of_one_that_is_away,
     report_of_a_later_version_is_taken,
@@ -75,6 +77,40 @@ async fn batch_that_is_sent_twice_counts_once(db: Db) {
     panel.post("root", "/api/edge/report", batch(two, "sing-box")).await.ok();
     assert_eq!(agent().await, "sing-box");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM edge_batch").await, 2);
+}
+
+async fn batch_that_is_not_sent_again_is_forgotten(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let id = |nth: u128| Uuid::from_u128(nth).to_string();
+    let report = async |batch: Option<u128>, settled: Option<u128>| {
+        let mut report = report();
+        report["batch"] = batch.map_or(Value::Null, |nth| json!({"id": id(nth), "fetches": []}));
+        report["settled_batch"] = settled.map_or(Value::Null, |nth| id(nth).into());
+        panel.post("root", "/api/edge/report", report).await.ok();
+        number(&db, "SELECT COUNT(*) FROM edge_batch").await
+    };
+    assert_eq!(report(Some(1), None).await, 1);
+    // The answer was lost.
+    assert_eq!(report(Some(1), None).await, 1);
+    assert_eq!(report(Some(2), Some(1)).await, 1);
+    assert_eq!(report(None, Some(7)).await, 1, "another one stays");
+    assert_eq!(report(None, Some(2)).await, 0);
+    panel.post("root", "/api/edge/report", with("settled_batch", json!("x"))).await.wrong_fields(&["settled_batch"]);
+}
+
+async fn edge_learns_that_a_later_one_has_its_id(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let is_shared = async |started_at: i64| {
+        panel.post("root", "/api/edge/report", with("started_at", json!(started_at))).await.ok()["is_id_shared"].clone()
+    };
+    assert_eq!(is_shared(5).await, false);
+    assert_eq!(is_shared(5).await, false, "itself");
+    // After a restart.
+    assert_eq!(is_shared(6).await, false);
+    assert_eq!(is_shared(5).await, true);
+    assert_eq!(is_shared(6).await, false, "one of the two takes another id");
+    panel.panel.clock.advance(AWAY + 1);
+    assert_eq!(is_shared(5).await, false, "the other one is gone");
 }
 
 async fn new_edge_takes_the_place_of_one_that_is_away(db: Db) {

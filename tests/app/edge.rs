@@ -13,6 +13,7 @@ on_both_engines! {
     edge_serves_what_panels_serve_and_goes_on_without_them,
     edge_says_why_it_follows_nobody,
     edge_with_another_setting_follows_nobody,
+    full_copy_of_panels_with_another_setting_is_not_served,
 }
 
 fn edges(world: &World<'_>) -> Vec<Value> {
@@ -71,6 +72,7 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
     assert_eq!(fetch(&edge, "before/1").await.expect("an answer").status(), 200);
     until("it arrives", async || last_agent(&test.db).await.as_deref() == Some("before/1")).await;
     until("nothing waits", async || fetches_in(folder.path(), "edge").await == 0).await;
+    let batches = async || number(&test.db, "SELECT COUNT(*) FROM edge_batch").await;
     execute(&test.db, "DELETE FROM edge_batch").await;
     proxy.set(ProxyFault::HoldAnswers);
     proxy.cut();
@@ -82,13 +84,14 @@ async fn edge_serves_what_panels_serve_and_goes_on_without_them(test: TestDataba
         if looks % 60 == 0 {
             proxy.cut();
         }
-        number(&test.db, "SELECT COUNT(*) FROM edge_batch").await == 1
+        batches().await == 1
     })
     .await;
     proxy.cut();
     proxy.set(ProxyFault::Clear);
     until("nothing waits", async || fetches_in(folder.path(), "edge").await == 0).await;
-    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM edge_batch").await, 1, "it was sent again");
+    // Sent under another id it would have counted again, and nobody would forget the first one.
+    until("the batch is forgotten", async || batches().await == 0).await;
     assert_eq!(last_agent(&test.db).await.as_deref(), Some("lost/1"));
 
     // Without a panel.
@@ -156,4 +159,30 @@ async fn edge_with_another_setting_follows_nobody(test: TestDatabase) {
     edge.ready().await;
     let said = "SUBSCRIPTION_URL_PREFIX of this edge differ from the panel's";
     assert!(edge.log().contains(said), "{}", edge.log());
+}
+
+async fn full_copy_of_panels_with_another_setting_is_not_served(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = World::start(&test, folder.path()).await;
+    let plain = [("AUTH_GENERATION_ALGORITHM", "plain")];
+    let mut other = world.setup.start_with("other", &plain);
+    other.ready().await;
+    // A panel that has another setting is left for the next one.
+    let ports = [other.port, world.panel.port];
+    let mut edge = world.edge("edge", &ports);
+    edge.ready().await;
+    assert_eq!(status(&edge, KEY).await, 200);
+    assert!(edge.stop().await.success());
+    // The same folder with that setting, and no panel that has it.
+    let panels = format!("http://127.0.0.1:{}", world.panel.port);
+    let mut edge = world.setup.start_edge_with("edge", &panels, &world.token, &plain);
+    until("it is not ready", async || is_in(&edge, "unavailable", "another AUTH_GENERATION_ALGORITHM").await).await;
+    assert_eq!(status(&edge, KEY).await, 503);
+    assert!(edge.stop().await.success());
+    // And with a panel that has it.
+    let panels = format!("http://127.0.0.1:{}", other.port);
+    let mut edge = world.setup.start_edge_with("edge", &panels, &world.token, &plain);
+    edge.ready().await;
+    assert_eq!(status(&edge, KEY).await, 200);
+    assert!(edge.log().contains("the copy is that of panels with AUTH_GENERATION_ALGORITHM=xxh128"), "{}", edge.log());
 }

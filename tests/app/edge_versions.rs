@@ -42,6 +42,8 @@ enum Alteration {
     OtherHosts,
     /// No protocol buffer.
     OtherBytes,
+    /// As of something else than a panel: empty, which a page without users would be, too.
+    Empty,
     /// A position that this version can't read.
     OtherPosition,
 }
@@ -152,6 +154,10 @@ fn altered(alteration: Alteration, path: &str, bytes: Vec<u8>, headers: &mut Hea
             update.shared = update.shared.as_deref().map(other_hosts);
             update.encode_to_vec()
         }
+        (Alteration::Empty, _) => {
+            headers.remove("content-type");
+            Vec::new()
+        }
         (Alteration::OtherBytes, "changes" | "users") => b"\xff\xff\xff".to_vec(),
         _ => bytes,
     }
@@ -244,6 +250,7 @@ async fn answers_that_cannot_be_read_leave_the_copy_as_it_was(test: TestDatabase
         (Alteration::NoEdges, "no panel can be followed", "no panel that edges can follow"),
         (Alteration::LaterFormat, "no panel can be followed", "is newer than this edge"),
         (Alteration::OtherBytes, "no panel can be followed", "gave an answer that can't be read"),
+        (Alteration::Empty, "no panel can be followed", "its Content-Type is missing"),
         (Alteration::OtherPosition, "no panel can be followed", "its position is that of another version"),
     ] {
         altering.set(alteration);

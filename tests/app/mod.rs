@@ -5,6 +5,7 @@ pub mod clients;
 mod copy_file;
 mod database_states;
 mod edge;
+mod edge_databases;
 mod edge_fleet;
 mod edge_versions;
 mod edge_world;

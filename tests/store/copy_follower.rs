@@ -15,7 +15,7 @@ use sarban::actions::fetch_log::FetchLog;
 use sarban::clock::Clock;
 use sarban::cluster::self_report::SelfReport;
 use sarban::domain::change::Changed;
-use sarban::domain::copy::{CopiedUser, Update};
+use sarban::domain::copy::{Agreement, CopiedUser, Update, UserPage};
 use sarban::domain::ids::UserId;
 use sarban::domain::moment::{HOUR, SECOND};
 use sarban::domain::user::User;
@@ -35,6 +35,7 @@ on_both_engines! {
     wrong_user_in_a_copy_is_repaired,
     second_process_of_a_folder_reads_and_takes_over,
     copy_serves_up_to_its_age_and_no_longer,
+    copy_is_as_old_as_it_is_while_the_clock_is_set_back,
     fetches_without_the_database_are_saved_afterwards,
     thousands_of_users_are_copied_page_by_page,
 }
@@ -112,7 +113,7 @@ async fn new_copy_fills_and_follows(db: Db) {
     until("the copy agrees", async || follower.copy.is_current(None)).await;
     execute(&db, "UPDATE users SET removed = TRUE, username = NULL WHERE id = 1").await;
     follower.changes.publish(Changed::Users);
-    let changed = follower.changes.last_shown();
+    let changed = follower.changes.last_shown_to_everybody();
     assert!(changed.is_some());
     until("the copy agrees after the change", async || follower.copy.is_current(changed)).await;
     until("the removal is followed", async || follower.user("ann").await.is_none()).await;
@@ -239,6 +240,67 @@ async fn copy_serves_up_to_its_age_and_no_longer(db: Db) {
     clock.advance(SECOND);
     assert!(!copy.can_serve());
     assert!(copy.subscriber("ann", "a1").await.unwrap().is_none());
+}
+
+async fn copy_is_as_old_as_it_is_while_the_clock_is_set_back(db: Db) {
+    let folder = with_users(&db).await;
+    let boot = Clock::real();
+    let agreed_at = boot.now().plus(-100 * HOUR);
+    let clock = Clock::fixed(agreed_at);
+    let follower = Follower::start(&db, folder.path(), clock.clone());
+    until("the copy is complete", async || follower.copy.can_serve()).await;
+    let copy = follower.copy.clone();
+    drop(follower);
+    clock.set_back(3 * HOUR);
+    clock.advance(HOUR);
+    assert_eq!(copy.subscriber("ann", "a1").await.unwrap().expect("the copy serves").age, HOUR / SECOND);
+    assert!(!copy.is_current(None), "not for a database that is only slow");
+    // Another process of the same boot.
+    let restarted = LocalCopy::new(folder.path(), clock.clone(), HOUR);
+    assert!(restarted.open_to_serve().await.unwrap());
+    assert_eq!(restarted.report().and_then(|report| report.age), Some(HOUR / SECOND));
+    clock.advance(SECOND);
+    assert!(!copy.can_serve() && !restarted.can_serve());
+    // In another boot the clock says the age, and if it is behind the copy, the age counts from the opening.
+    let elsewhere = LocalCopy::new(folder.path(), boot.clone(), 200 * HOUR);
+    assert!(elsewhere.open_to_serve().await.unwrap());
+    let (age, expected) = (elsewhere.report().and_then(|report| report.age).expect("an age"), 100 * HOUR / SECOND);
+    assert!((expected..expected + 600).contains(&age), "{age} instead of {expected}");
+    let later = Clock::fixed(boot.now().plus(HOUR));
+    let file = CopyFile::open(&folder.path().join(FILE)).await.unwrap().expect("a copy");
+    let agreed = Agreement { at: later.now(), since_boot: later.boot(), boot: "another".to_owned() };
+    let position = file.state().await.unwrap().position.expect("a position").text();
+    file.apply(&Update { position, ..Update::default() }, Some(&agreed)).await.unwrap();
+    file.close().await;
+    let behind = LocalCopy::new(folder.path(), boot, 600 * SECOND);
+    assert!(behind.open_to_serve().await.unwrap());
+    assert!((0..600).contains(&behind.report().and_then(|report| report.age).expect("an age")));
+}
+
+/// In parts, so that a copy which is full of users who are gone is not read into memory.
+#[tokio::test]
+async fn users_who_are_gone_are_removed_in_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = CopyFile::create(&folder.path().join(FILE)).await.unwrap();
+    let user = |id: i64| CopiedUser::of(User::bare(UserId(id), &format!("user_{id}"), "key", NOW)).expect("a name");
+    let all: Vec<CopiedUser> = (1..=9_000).map(user).collect();
+    file.apply(&Update { users: all, ..Update::default() }, None).await.unwrap();
+    // The database has four of them.
+    let (mut after, mut parts) = (i64::MIN, 0);
+    loop {
+        let users = [1, 2, 5_000, 8_999].into_iter().filter(|id| *id > after).map(user).collect();
+        let difference = file.put_page(after, &UserPage { users }).await.unwrap();
+        assert!(difference.changed <= 3_000, "{}", difference.changed);
+        let Some(last) = difference.last else { break };
+        assert!(last > after, "{last} after {after}");
+        (after, parts) = (last, parts + 1);
+    }
+    assert!(parts >= 4, "{parts}");
+    let mut left = Vec::new();
+    for id in 1..=9_000 {
+        left.extend(file.users(&format!("user_{id}")).await.unwrap().into_iter().map(|user| user.id));
+    }
+    assert_eq!((left, file.state().await.unwrap().users), (vec![1, 2, 5_000, 8_999], 4));
 }
 
 async fn fetches_without_the_database_are_saved_afterwards(test: TestDatabase) {

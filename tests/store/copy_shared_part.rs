@@ -55,7 +55,9 @@ impl Endpoint for Panel {
         let body = request.take_body().into_vec().await?;
         let answers = self.0.lock().expect("no panic").clone();
         let changes = answers.updates.len();
-        Ok(match request.uri().path() {
+        let path = request.uri().path();
+        let is_json = ["/api/edge/start", "/api/edge/shared"].contains(&path);
+        let response = match path {
             "/api/edge/start" => {
                 let start = serde_json::json!({
                     "position": position(changes), "version": "x", "auth_generation_algorithm": "", "subscription_url_prefix": "",
@@ -79,7 +81,8 @@ impl Endpoint for Panel {
                 Response::from(update.encode_to_vec())
             }
             other => panic!("{other}"),
-        })
+        };
+        Ok(response.set_content_type(if is_json { "application/json" } else { "application/x-protobuf" }))
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::pass::Pass;
+use super::pass::{Begins, Pass};
 use super::prepared::is_shared_part_readable;
 use super::source::{Source, SourceError};
 use super::{LocalCopy, SharedPartState};
-use crate::domain::copy::{Position, Update};
-use crate::domain::moment::{Moment, SECOND};
+use crate::domain::copy::{Agreement, Position, Update};
 use crate::foundation::with_sources;
 use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::{Condition, StoreError};
@@ -23,8 +22,8 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Users in a page of the first pass, and of later ones. A later page is read once a second: a million users in half an hour.
 const FIRST_PAGE: i64 = 1_000;
 const PAGE: i64 = 500;
-/// The state of a copy without changes is written this often (microseconds).
-const WRITTEN_EVERY: i64 = 5 * SECOND;
+/// The state of a copy without changes is written this often.
+const WRITTEN_EVERY: Duration = Duration::from_secs(5);
 
 /// When the next step is due.
 pub(super) enum Next {
@@ -45,11 +44,14 @@ pub(super) struct Following<'a> {
     file: CopyFile,
     /// `None`: the copy is empty, or of another database.
     position: Option<Position>,
+    /// Up to where changes were read while nothing could be written.
+    ahead: Option<Position>,
+    begins: Begins,
     /// True from a loss of the source until its history was compared with the position's.
     pub(super) is_unsure: bool,
     pass: Option<Pass>,
     next_pass: Instant,
-    written_at: i64,
+    written_at: Option<Instant>,
     /// True if a write succeeded after the last one that failed.
     pub(super) has_written: bool,
     /// The source's shared part is from a version that this one can't read.
@@ -78,10 +80,12 @@ impl<'a> Following<'a> {
             source,
             file,
             position,
+            ahead: None,
+            begins: Begins::default(),
             is_unsure: true,
             pass,
             next_pass: Instant::now(),
-            written_at: 0,
+            written_at: None,
             has_written: false,
             is_shared_part_unreadable: false,
         })
@@ -89,15 +93,11 @@ impl<'a> Following<'a> {
 
     /// Reads what changed, then a part of the pass.
     pub(super) async fn step(&mut self) -> Result<Next, Failure> {
-        let now = self.copy.0.clock.now();
+        let now = self.copy.now();
         self.is_unsure |= self.lacks_shared_part();
-        let Some(position) = self.followable().await? else {
-            self.begin_again().await?;
-            return Ok(Next::AtOnce);
-        };
+        let Some(position) = self.followable().await? else { return self.begin_again().await };
         let Some(update) = self.source.update(&position).await.map_err(Failure::Source)? else {
-            self.begin_again().await?;
-            return Ok(Next::AtOnce);
+            return self.begin_again().await;
         };
         let has_more = update.has_more;
         self.apply(update, now).await?;
@@ -114,20 +114,21 @@ impl<'a> Following<'a> {
     }
 
     /// Reads what changes for a time in which nothing is written. What is in the file is served, except of users who changed.
-    pub(super) async fn look_on(&self, pause: Duration) {
+    pub(super) async fn look_on(&mut self, pause: Duration) {
         let end = Instant::now() + pause;
         loop {
             sleep(EVERY.min(end - Instant::now())).await;
             if end <= Instant::now() {
                 return;
             }
-            // The next step begins at the file's position, whatever is read here.
-            let mut position = self.position.clone();
+            // The next step begins at the file's position, whatever is read here: each change once.
+            let mut position = self.ahead.clone().or_else(|| self.position.clone());
             while let Some(from) = position.take()
                 && let Ok(Some(update)) = self.source.update(&from).await
             {
                 self.copy.not_written(&update);
-                position = if update.has_more { Position::from_text(&update.position) } else { None };
+                self.ahead = Position::from_text(&update.position);
+                position = if update.has_more { self.ahead.clone() } else { None };
             }
         }
     }
@@ -136,7 +137,7 @@ impl<'a> Following<'a> {
     async fn followable(&mut self) -> Result<Option<Position>, Failure> {
         let Some(position) = self.position.clone() else { return Ok(None) };
         if self.is_unsure {
-            let current = self.source.position().await.map_err(Failure::Source)?;
+            let current = self.source.position(Some(&position)).await.map_err(Failure::Source)?;
             if (&current.database, &current.incarnation) != (&position.database, &position.incarnation) {
                 return Ok(None);
             }
@@ -144,6 +145,7 @@ impl<'a> Following<'a> {
             let shared = self.source.shared_part().await.map_err(Failure::Source)?;
             let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
             self.write(&update, None).await?;
+            self.confirm_credentials().await?;
             if self.lacks_shared_part() {
                 let is_readable = is_shared_part_readable(&self.file).await.map_err(Failure::File)?;
                 self.copy.shared_part_changed(is_readable);
@@ -162,9 +164,25 @@ impl<'a> Following<'a> {
         !self.is_shared_part_unreadable && self.copy.shared_part_state() == SharedPartState::Missing
     }
 
-    /// Begins a pass from the position of now. What is in the copy stays, and is as old as it was, until the end of the pass.
-    async fn begin_again(&mut self) -> Result<(), Failure> {
-        let position = self.source.position().await.map_err(Failure::Source)?;
+    /// The source has just been compared with the settings of this edge.
+    async fn confirm_credentials(&self) -> Result<(), Failure> {
+        let Some(own) = self.copy.0.credentials.get() else { return Ok(()) };
+        let is_known = self.copy.view().state.credentials.as_deref() == Some(*own);
+        if !is_known {
+            self.file.set_credentials(own).await.map_err(Failure::File)?;
+            self.copy.credentials_are_right(own);
+        }
+        Ok(())
+    }
+
+    /// Begins a pass from the position of now. What is in the copy stays, and is as old as it was, until the end of the pass. If that was
+    /// done a moment ago it waits, and the source is asked again: it may be two, of which one is the copy's.
+    async fn begin_again(&mut self) -> Result<Next, Failure> {
+        if !self.begins.may_begin(Instant::now()) {
+            self.is_unsure = true;
+            return Ok(Next::AfterAWakeUp);
+        }
+        let position = self.source.position(self.position.as_ref()).await.map_err(Failure::Source)?;
         let shared = self.source.shared_part().await.map_err(Failure::Source)?;
         let is_of_this_database = match &self.position {
             Some(before) => before.database == position.database,
@@ -179,38 +197,49 @@ impl<'a> Following<'a> {
         let update = Update { shared: self.readable(shared), position: position.text(), ..Update::default() };
         self.file.begin_again().await.map_err(Failure::File)?;
         self.write(&update, None).await?;
+        self.confirm_credentials().await?;
         (self.position, self.pass, self.is_unsure) = (Some(position), Some(Pass::new(true)), false);
-        Ok(())
+        self.ahead = None;
+        if let Some(times) = self.begins.begun(Instant::now()) {
+            tracing::error!(times, "the local copy of subscriptions begins again and again; {}", self.source.is_two());
+        }
+        Ok(Next::AtOnce)
     }
 
-    async fn apply(&mut self, mut update: Update, now: Moment) -> Result<(), Failure> {
+    async fn apply(&mut self, mut update: Update, now: Agreement) -> Result<(), Failure> {
         update.shared = update.shared.and_then(|shared| self.readable(shared));
         let is_complete = self.pass.as_ref().is_none_or(|pass| !pass.is_first);
-        let agreed_at = (is_complete && !update.has_more).then_some(now);
+        let agreed = (is_complete && !update.has_more).then_some(now);
         if let Some(pass) = &mut self.pass {
             pass.settle(&update);
         }
-        let is_due = now.micros() - self.written_at >= WRITTEN_EVERY;
+        let is_due = self.written_at.is_none_or(|at| at.elapsed() >= WRITTEN_EVERY);
         if !update.is_empty() || is_due {
-            self.write(&update, agreed_at).await.inspect_err(|_| self.copy.not_written(&update))?;
-            self.written_at = now.micros();
+            let written = self.write(&update, agreed.as_ref()).await;
+            if written.is_err() {
+                self.copy.not_written(&update);
+            }
+            written?;
+            self.written_at = Some(Instant::now());
         }
-        if !update.has_more {
+        self.ahead = None;
+        // A pass that fills or repairs the copy has not reached all users yet.
+        if agreed.is_some() {
             self.copy.all_is_written();
         }
         if !update.users.is_empty() || !update.gone.is_empty() {
             self.count().await?;
         }
         self.position = Position::from_text(&update.position);
-        if let Some(at) = agreed_at {
-            self.copy.agreed(at);
+        if let Some(agreed) = agreed {
+            self.copy.agreed(agreed);
         }
         Ok(())
     }
 
     /// Writes an update to the file.
-    async fn write(&mut self, update: &Update, agreed_at: Option<Moment>) -> Result<(), Failure> {
-        if self.file.apply(update, agreed_at).await.map_err(Failure::File)? {
+    async fn write(&mut self, update: &Update, agreed: Option<&Agreement>) -> Result<(), Failure> {
+        if self.file.apply(update, agreed).await.map_err(Failure::File)? {
             self.copy.shared_part_changed(true);
         }
         self.has_written = true;
@@ -255,8 +284,9 @@ impl<'a> Following<'a> {
     async fn end_pass(&mut self) -> Result<(), Failure> {
         // Ended only once it is written.
         if self.pass.as_ref().is_some_and(|pass| pass.is_first) {
-            // The next update says since when it agrees.
+            // The next update says since when it agrees, and is written at once.
             self.file.complete().await.map_err(Failure::File)?;
+            self.written_at = None;
         }
         let Some(pass) = self.pass.take() else { return Ok(()) };
         self.next_pass = pass.began + self.source.pass_every();

@@ -12,7 +12,7 @@ pub mod source;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use super::fetch_log::{self, FetchLog};
 use crate::clock::Clock;
 use crate::cluster::self_report::SelfReport;
-use crate::domain::copy::{CopyReport, Update};
-use crate::domain::moment::{Moment, SECOND};
+use crate::domain::copy::{Agreement, CopyReport, Update};
+use crate::domain::moment::SECOND;
 use crate::foundation::lock;
 use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::{Db, StoreError};
@@ -47,6 +47,8 @@ struct Shared {
     clock: Clock,
     /// Age up to which subscriptions are served from it (microseconds).
     max_age: i64,
+    /// At an edge, its `AUTH_GENERATION_ALGORITHM`: a copy of panels that have another one is not served.
+    credentials: OnceLock<&'static str>,
     view: Mutex<View>,
     /// Sources of renderings that were prepared from it.
     prepared: tokio::sync::Mutex<Option<PreparedSources>>,
@@ -68,6 +70,8 @@ pub enum SharedPartState {
 struct View {
     file: Option<CopyFile>,
     state: CopyState,
+    /// When the copy last agreed with its source, as its age is counted from.
+    agreed: Option<Agreement>,
     /// True if the file has a part that all subscriptions share, and this version can read it.
     is_shared_part_readable: bool,
     /// True if that of the source was written by a version that this one can't read.
@@ -86,26 +90,35 @@ impl LocalCopy {
     /// The copy in this folder. Nothing is opened until somebody follows.
     pub fn new(folder: &Path, clock: Clock, max_age: i64) -> Self {
         let view = Mutex::new(View { has_fetches: true, ..View::default() });
-        let prepared = tokio::sync::Mutex::default();
-        Self(Arc::new(Shared { folder: folder.to_owned(), clock, max_age, view, prepared }))
+        let (prepared, credentials) = (tokio::sync::Mutex::default(), OnceLock::new());
+        Self(Arc::new(Shared { folder: folder.to_owned(), clock, max_age, credentials, view, prepared }))
+    }
+
+    /// Makes this the copy of an edge with this `AUTH_GENERATION_ALGORITHM`. Counts once.
+    pub fn needs_credentials(&self, own: &'static str) {
+        let _ = self.0.credentials.set(own);
     }
 
     /// Returns its state; `None` while it can't be opened.
     pub fn report(&self) -> Option<CopyReport> {
-        let (is_open, state) = {
-            let view = self.view();
-            (view.file.is_some(), view.state.clone())
-        };
-        let age = state.agreed_at.map(|at| self.age_of(at) / SECOND);
-        is_open.then_some(CopyReport { age, users: state.users })
+        let view = self.view();
+        let age = view.agreed.as_ref().map(|agreed| self.age_of(agreed) / SECOND);
+        view.file.is_some().then_some(CopyReport { age, users: view.state.users })
     }
 
     /// True if it agreed with the source a moment ago, and after this process last changed something.
     pub fn is_current(&self, last_change: Option<Instant>) -> bool {
-        let Some(agreed_at) = self.view().state.agreed_at else { return false };
-        let age = self.age_of(agreed_at);
-        let is_older = |at: Instant| at.elapsed().as_micros() > u128::from(age.unsigned_abs());
-        age <= CURRENT && last_change.is_none_or(is_older)
+        self.current_as_of().is_some_and(|as_of| last_change.is_none_or(|at| at < as_of))
+    }
+
+    /// Returns when it agreed with the source, if that was a moment ago: it has all changes from before.
+    pub fn current_as_of(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let age = self.view().agreed.as_ref().map(|agreed| self.age_of(agreed))?;
+        if age > CURRENT {
+            return None;
+        }
+        now.checked_sub(Duration::from_micros(age.unsigned_abs()))
     }
 
     /// True if a request should ask the source before the copy: it did not fail lately, or this request is the one that tries it again.
@@ -142,7 +155,7 @@ impl LocalCopy {
         let is_readable = is_shared_part_readable(file).await?;
         let before = {
             let mut view = self.view();
-            view.state = state;
+            self.state_was_read(&mut view, state);
             view.is_shared_part_readable = is_readable;
             view.has_fetches = true;
             view.shared_changes += 1;
@@ -187,8 +200,53 @@ impl LocalCopy {
         self.view().unwritten = HashSet::new();
     }
 
-    fn agreed(&self, at: Moment) {
-        self.view().state.agreed_at = Some(at);
+    fn agreed(&self, agreed: Agreement) {
+        let mut view = self.view();
+        view.state.agreed = Some(agreed.clone());
+        view.agreed = Some(agreed);
+    }
+
+    /// Takes over what the file says of itself.
+    fn state_was_read(&self, view: &mut View, state: CopyState) {
+        if view.state.agreed != state.agreed {
+            view.agreed = state.agreed.clone().map(|agreed| self.countable(agreed));
+        }
+        if let (Some(own), Some(theirs)) = (self.0.credentials.get(), &state.credentials)
+            && *own != theirs.as_str()
+            && view.state.credentials != state.credentials
+        {
+            tracing::error!(
+                "the copy is that of panels with AUTH_GENERATION_ALGORITHM={theirs}, and this edge has {own}: nothing is served \
+                 until a panel has the same"
+            );
+        }
+        view.state = state;
+    }
+
+    /// The agreement, or this moment if the clock is behind it: since the host started, or the file came from another one.
+    fn countable(&self, agreed: Agreement) -> Agreement {
+        let now = self.now();
+        let age = agreed.age(&now);
+        if age >= 0 {
+            return agreed;
+        }
+        if age < -SECOND {
+            tracing::warn!(
+                seconds = -age / SECOND,
+                "the clock of this host is behind the local copy of subscriptions, whose age counts from now on; check the clock"
+            );
+        }
+        now
+    }
+
+    /// True unless this is the copy of an edge whose panels had another `AUTH_GENERATION_ALGORITHM`.
+    pub fn has_right_credentials(&self) -> bool {
+        let own = self.0.credentials.get();
+        own.is_none_or(|own| self.view().state.credentials.as_deref().is_none_or(|theirs| theirs == *own))
+    }
+
+    fn credentials_are_right(&self, own: &str) {
+        self.view().state.credentials = Some(own.to_owned());
     }
 
     fn counted(&self, users: i64) {
@@ -250,9 +308,15 @@ impl LocalCopy {
         }
     }
 
-    /// Age of a moment by this host's clock (microseconds); 0 if the clock was set back.
-    fn age_of(&self, at: Moment) -> i64 {
-        self.0.clock.now().micros().saturating_sub(at.micros()).max(0)
+    /// Microseconds since an agreement. Within one boot of the host, nobody can set the clock that says so.
+    fn age_of(&self, agreed: &Agreement) -> i64 {
+        agreed.age(&self.now()).max(0)
+    }
+
+    /// A reading of this host's clocks.
+    fn now(&self) -> Agreement {
+        let clock = &self.0.clock;
+        Agreement { at: clock.now(), since_boot: clock.boot(), boot: clock.boot_id().to_owned() }
     }
 
     fn file_path(&self) -> PathBuf {

@@ -57,7 +57,7 @@ impl LocalCopy {
         if state.shared_changes != shared_changes {
             self.shared_part_changed(is_shared_part_readable(&file).await?);
         }
-        self.view().state = state;
+        self.state_was_read(&mut self.view(), state);
         Ok(())
     }
 }

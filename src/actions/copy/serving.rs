@@ -27,21 +27,23 @@ pub struct CopiedSubscriber {
 impl LocalCopy {
     /// True if the copy may serve subscriptions: it is complete and not too old.
     pub fn can_serve(&self) -> bool {
-        let (is_open, agreed_at) = {
+        let is_fresh = {
             let view = self.view();
-            (view.file.is_some() && view.is_shared_part_readable, view.state.agreed_at)
+            let is_open = view.file.is_some() && view.is_shared_part_readable;
+            is_open && view.agreed.as_ref().is_some_and(|agreed| self.age_of(agreed) <= self.0.max_age)
         };
-        is_open && agreed_at.is_some_and(|at| self.age_of(at) <= self.0.max_age)
+        is_fresh && self.has_right_credentials()
     }
 
     /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't
     /// serve, or not this user.
     pub async fn subscriber(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
-        let (file, agreed_at, is_all_written) = {
+        let (file, age, is_all_written) = {
             let view = self.view();
-            (view.file.clone(), view.state.agreed_at, view.unwritten.is_empty())
+            let age = view.agreed.as_ref().map(|agreed| self.age_of(agreed) / SECOND);
+            (view.file.clone(), age, view.unwritten.is_empty())
         };
-        let (Some(file), Some(agreed_at), true) = (file, agreed_at, self.can_serve()) else { return Ok(None) };
+        let (Some(file), Some(age), true) = (file, age, self.can_serve()) else { return Ok(None) };
         let Some(prepared) = self.prepared(&file).await? else { return Ok(None) };
         let mut found = file.users(username).await?;
         let is_of_key = |user: &crate::domain::copy::CopiedUser| bool::from(user.key.as_bytes().ct_eq(key.as_bytes()));
@@ -52,7 +54,6 @@ impl LocalCopy {
         }
         let user = (!found.is_empty()).then(|| found.swap_remove(index));
         let owner = |id| prepared.owners.iter().find(|owner| owner.id == id).cloned();
-        let age = self.age_of(agreed_at) / SECOND;
         Ok(Some(CopiedSubscriber { user: user.map(|user| Arc::new(user.user(owner))), sources: prepared.sources, age }))
     }
 

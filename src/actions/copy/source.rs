@@ -50,11 +50,24 @@ impl Source {
         }
     }
 
-    /// Returns the position of now.
-    pub(super) async fn position(&self) -> Result<Position, SourceError> {
+    /// Returns the position of now. `known`: that of the copy. A panel of another database than the copy's is not asked while one of the
+    /// copy's may come back.
+    pub(super) async fn position(&self, known: Option<&Position>) -> Result<Position, SourceError> {
         match self {
             Self::Database(db) => Ok(source::position(db).await?),
-            Self::Panels(link) => Ok(link.position().await?),
+            Self::Panels(link) => Ok(link.position(known).await?),
+        }
+    }
+
+    /// Says why a copy may have to begin again and again.
+    pub(super) const fn is_two(&self) -> &'static str {
+        match self {
+            Self::Database(_) => {
+                "the connections lead to different servers in turn: check SQLALCHEMY_DATABASE_URL and what it names"
+            }
+            Self::Panels(_) => {
+                "an address of EDGE_PANELS leads to panels of different databases, or something before a panel refuses requests of the edge"
+            }
         }
     }
 

@@ -54,7 +54,8 @@ impl Params for EdgeUsersQuery {}
 ///
 /// The answer is the protocol buffer `Update`. An edge asks once a second.
 #[utoipa::path(post, path = "/api/edge/changes", tag = "Edge", request_body = EdgeChangesBody,
-    responses((status = 200, description = "The changes", body = String, content_type = "application/x-protobuf"),
+    responses((status = 200, description = "The changes", body = String, content_type = "application/x-protobuf",
+               headers(("x-edge-format" = u32, description = "Format of the answer; an edge that does not read it asks another panel"))),
               (status = 410, description = "The changes after that position are not stored any more: begin at the present one")))]
 #[handler]
 pub(super) async fn changes(
@@ -81,7 +82,8 @@ pub(super) async fn changes(
 ///
 /// The answer is the protocol buffer `UserPage`. It is empty after the last user.
 #[utoipa::path(get, path = "/api/edge/users", tag = "Edge", params(EdgeUsersQuery),
-    responses((status = 200, description = "The users", body = String, content_type = "application/x-protobuf")))]
+    responses((status = 200, description = "The users", body = String, content_type = "application/x-protobuf",
+               headers(("x-edge-format" = u32, description = "Format of the answer; an edge that does not read it asks another panel")))))]
 #[handler]
 pub(super) async fn users(
     state: &State,
@@ -94,7 +96,9 @@ pub(super) async fn users(
 }
 
 /// Returns the part that all subscriptions share: settings, hosts, addresses, and the owners of users.
-#[utoipa::path(get, path = "/api/edge/shared", tag = "Edge", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/api/edge/shared", tag = "Edge",
+    responses((status = 200, body = Object,
+               headers(("x-edge-format" = u32, description = "Format of the answer; an edge that does not read it asks another panel")))))]
 #[handler]
 pub(super) async fn shared(state: &State, _: CurrentAdmin) -> Result<Response, ApiError> {
     Ok(bytes("application/json", source::shared_part(&state.panel.db).await?.json()))

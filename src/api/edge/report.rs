@@ -3,12 +3,13 @@
 use deserr::Deserr;
 use poem::handler;
 use poem::http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::actions::edges::{self, ReportError};
 use crate::api::http::auth::CurrentAdmin;
-use crate::api::http::body::{Empty, Json};
+use crate::api::http::body::Json;
 use crate::api::http::by::By;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
@@ -55,6 +56,18 @@ pub struct EdgeReportBody {
     /// Fetches that the edge served. Null: none.
     #[deserr(default)]
     batch: Option<BatchBody>,
+    /// Id of a batch before, whose answer has arrived: it is not sent again, and can be forgotten.
+    #[deserr(default)]
+    #[schema(required = false)]
+    settled_batch: Option<String>,
+}
+
+/// The report was taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EdgeReportTaken {
+    /// True if an edge that started later has reported with the same id within half a minute: the `DATA_DIR` of one was copied to the
+    /// other.
+    is_id_shared: bool,
 }
 
 /// Fetches that count once, however often they are sent.
@@ -87,21 +100,22 @@ pub struct FetchBody {
 ///
 /// Edges report every five seconds. A batch that was taken before changes nothing.
 #[utoipa::path(post, path = "/api/edge/report", tag = "Edge", request_body = EdgeReportBody,
-    responses((status = 200, body = Empty),
+    responses((status = 200, body = EdgeReportTaken),
               (status = 429, description = "As many edges have reported lately as a cluster can have; Retry-After has the number of seconds to wait")))]
 #[handler]
 pub(super) async fn report(
     By(panel): By,
     _: CurrentAdmin,
     Json(body): Json<EdgeReportBody>,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<EdgeReportTaken>, ApiError> {
     let is_leaving = body.is_leaving.0;
+    let settled = body.settled_batch.as_deref().map(|id| uuid("settled_batch", id)).transpose()?;
     let (edge, batch) = body.read()?;
-    edges::report(&panel, &edge, batch.as_ref()).await.map_err(refused)?;
+    let is_id_shared = edges::report(&panel, &edge, batch.as_ref(), settled).await.map_err(refused)?;
     if is_leaving {
         edges::leave(&panel, edge.id).await?;
     }
-    Ok(Json(Empty {}))
+    Ok(Json(EdgeReportTaken { is_id_shared }))
 }
 
 fn refused(error: ReportError) -> ApiError {

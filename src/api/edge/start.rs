@@ -28,7 +28,9 @@ pub struct EdgeStart {
 }
 
 /// Returns the position of now, and settings that edges compare with their own.
-#[utoipa::path(get, path = "/api/edge/start", tag = "Edge", responses((status = 200, body = EdgeStart)))]
+#[utoipa::path(get, path = "/api/edge/start", tag = "Edge",
+    responses((status = 200, body = EdgeStart,
+               headers(("x-edge-format" = u32, description = "Format of the answer; an edge that does not read it asks another panel")))))]
 #[handler]
 pub(super) async fn start(state: &State, _: CurrentAdmin) -> Result<WithHeader<Json<EdgeStart>>, ApiError> {
     let context = &state.options.render_context;

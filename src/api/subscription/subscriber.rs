@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::actions::copy::LocalCopy;
 use crate::actions::subscriptions::Sources;
@@ -66,14 +66,21 @@ impl State {
             return Ok(self.find_in_database(username).await?);
         };
         // A database that is only slow may know of changes that the copy lacks.
-        let may_replace = !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown());
-        if may_replace
+        let may_replace = || !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown_to_everybody());
+        // `as_of`: the copy's agreement before it was read.
+        let may_show = |as_of: Option<Instant>, found: &Found| {
+            let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
+            !self.panel.db.answers() || as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
+        };
+        let (could_replace, as_of) = (may_replace(), copy.current_as_of());
+        if could_replace
             && !copy.may_ask_source()
             && let Some(found) = from_copy(copy, username, key).await
+            && may_show(as_of, &found)
         {
             return Ok(found);
         }
-        let limit = if may_replace { PATIENCE } else { LIMIT };
+        let limit = if could_replace { PATIENCE } else { LIMIT };
         let error = match timeout(limit, self.find_in_database(username)).await {
             Ok(Ok(found)) => {
                 copy.source_answered();
@@ -83,13 +90,15 @@ impl State {
             Ok(Err(error)) => error,
             Err(_) => StoreError::timed_out("the user of a link"),
         };
+        let is_slow = error.condition() == Some(Condition::TimedOut);
         // The copy may have caught up meanwhile.
-        let may_replace = || !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown());
-        if error.condition() == Some(Condition::TimedOut) && !may_replace() {
+        if is_slow && !may_replace() {
             return Err(error.into());
         }
         copy.source_failed();
-        from_copy(copy, username, key).await.ok_or_else(|| error.into())
+        let as_of = copy.current_as_of();
+        let found = from_copy(copy, username, key).await.filter(|found| !is_slow || may_show(as_of, found));
+        found.ok_or_else(|| error.into())
     }
 
     async fn find_in_database(&self, username: &str) -> Result<Found, StoreError> {

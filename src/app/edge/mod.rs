@@ -1,18 +1,15 @@
 //! `sarban edge`: a process without a database. It serves subscriptions from a copy that follows panels over HTTPS, and sends the
 //! panels the fetches that it served.
 
+mod own_id;
 mod reports;
 
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::connections::{Connections, Limits};
 use super::log_writer::store_in_copy;
@@ -32,12 +29,10 @@ use crate::cluster::view::ClusterView;
 use crate::config::database_url::DatabaseUrl;
 use crate::config::edge::Followed;
 use crate::config::{Settings, file_modes};
-use crate::foundation::private_file;
 use crate::store::{Db, OpenOptions};
+use own_id::OwnId;
 use reports::Reporter;
 
-/// The file in `DATA_DIR` with the edge's own id.
-const ID_FILE: &str = "edge.id";
 /// An empty SQLite file in `DATA_DIR`, in place of a panel's database. Nothing is written to it.
 const NO_DATABASE: &str = "edge.none";
 /// Longest time for the last report.
@@ -52,11 +47,12 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     }
     descriptors::raise_limit();
     let folder = &settings.instance.data_dir;
-    let id = own_id(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
+    let id = OwnId::of(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
     let machine = Machine::real()?;
     let copy = wiring::copy_of(&settings, &machine.clock)
         .context("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more")?;
     let wiring = Wiring::of_copy(&settings, no_database(&settings).await?, machine, copy.clone());
+    copy.needs_credentials(wiring.render_context().derivation.word());
     let link = Arc::new(PanelLink::new(followed, own_settings(&wiring))?);
     let acceptor = Listening::bind(&settings, false).await?.acceptor;
     for file in file_modes::find(&settings) {
@@ -114,36 +110,10 @@ async fn no_database(settings: &Settings) -> anyhow::Result<Db> {
     Db::open(&options).await.with_context(|| format!("could not open {}; check DATA_DIR", path.display()))
 }
 
-/// Returns the edge's id, the same at every start with this folder.
-fn own_id(folder: &Path) -> std::io::Result<Uuid> {
-    let path = folder.join(ID_FILE);
-    if let Some(id) = fs::read_to_string(&path).ok().and_then(|text| Uuid::try_parse(text.trim()).ok()) {
-        return Ok(id);
-    }
-    let id = Uuid::new_v4();
-    let mut file = private_file().write(true).create(true).truncate(true).open(&path)?;
-    writeln!(file, "{id}")?;
-    Ok(id)
-}
-
 /// Moves fetches from memory to the copy's file about once a second.
 async fn store_fetches(copy: LocalCopy, fetches: FetchLog) {
     loop {
         sleep(Duration::from_secs(1)).await;
         store_in_copy(&copy, &fetches).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edge_has_the_same_id_after_a_restart_and_a_new_one_for_a_damaged_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let id = own_id(folder.path()).expect("an id");
-        assert_eq!(own_id(folder.path()).expect("the id"), id);
-        fs::write(folder.path().join(ID_FILE), "x").expect("written");
-        assert_ne!(own_id(folder.path()).expect("another id"), id);
     }
 }

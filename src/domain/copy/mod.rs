@@ -1,10 +1,12 @@
 //! Copies of what subscriptions need, for when the database is away: their users, and how they follow the database.
 
+mod agreement;
 pub mod checksum;
 mod user;
 
 use serde::{Deserialize, Serialize};
 
+pub use agreement::Agreement;
 pub use user::CopiedUser;
 
 use super::moment::{DAY, Moment};

@@ -13,10 +13,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, query, query_as, query_scalar, raw_sql};
 use tokio::sync::Mutex;
 
-use super::rows::{AGREED_AT, POSITION, SHARED_CHANGES, USERS, WHOLE, add_to, put, remove_users, set, set_shared};
+use super::rows::{
+    AGREED_AT, AGREED_IN_BOOT, CREDENTIALS, POSITION, ROWS, SHARED_CHANGES, USERS, WHOLE, add_to, put, remove_users,
+    set, set_shared,
+};
 use super::schema;
 use crate::domain::copy::checksum::unsealed;
-use crate::domain::copy::{CopiedUser, Position, Update, UserPage};
+use crate::domain::copy::{Agreement, CopiedUser, Position, Update, UserPage};
 use crate::domain::moment::Moment;
 use crate::foundation::{private_file, with_sources};
 use crate::store::engine::sqlite_file::SqliteFile;
@@ -28,6 +31,8 @@ const READERS: u32 = 4;
 /// Memory for the cache of pages of a connection that reads, and of the one that writes (KiB). The system caches the file itself.
 const READER_CACHE: &str = "-256";
 const WRITER_CACHE: &str = "-1000";
+/// Users whose removal a page may show, at most: after a mass deletion the rest comes with further pages.
+const MORE_USERS: usize = 10 * ROWS;
 /// Wait for another process that writes: only fetches, for a moment.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -51,8 +56,10 @@ pub struct CopyState {
     pub position: Option<Position>,
     /// True if all users were read since the position was one of now.
     pub is_whole: bool,
-    /// When it last agreed with the database, by this host's clock; `None` until all users were read once.
-    pub agreed_at: Option<Moment>,
+    /// When it last agreed with the database, by this host's clocks; `None` until all users were read once.
+    pub agreed: Option<Agreement>,
+    /// At an edge, the `AUTH_GENERATION_ALGORITHM` that the panels and the edge had.
+    pub credentials: Option<String>,
     /// Number of users.
     pub users: i64,
     /// Number of times that the part that all subscriptions share was changed.
@@ -62,7 +69,7 @@ pub struct CopyState {
 /// The difference between a page of users and the copy before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageDifference {
-    /// The last user of the page; `None`: there are no further users.
+    /// The user up to whom the copy is that of the page; `None`: there are no further users.
     pub last: Option<i64>,
     /// Users that were written or removed.
     pub changed: u64,
@@ -158,7 +165,8 @@ impl CopyFile {
         Ok(CopyState {
             position: value(POSITION).and_then(Position::from_text),
             is_whole: value(WHOLE).is_some_and(|text| text == "1"),
-            agreed_at: value(AGREED_AT).and_then(|text| text.parse().ok()).map(Moment::from_micros),
+            agreed: value(AGREED_AT).and_then(|at| Agreement::from_texts(at, value(AGREED_IN_BOOT))),
+            credentials: value(CREDENTIALS).map(str::to_owned),
             users: value(USERS).and_then(|text| text.parse().ok()).unwrap_or(0),
             shared_changes: value(SHARED_CHANGES).and_then(|text| text.parse().ok()).unwrap_or(0),
         })
@@ -186,9 +194,9 @@ impl CopyFile {
         Ok(read.as_deref().and_then(unsealed).map(<[u8]>::to_vec))
     }
 
-    /// Applies an update together with the position behind it. `agreed_at`: when it was read, if the copy is complete with it. Returns
+    /// Applies an update together with the position behind it. `agreed`: when it was read, if the copy is complete with it. Returns
     /// true if the part that all subscriptions share is another one now.
-    pub async fn apply(&self, update: &Update, agreed_at: Option<Moment>) -> Result<bool, StoreError> {
+    pub async fn apply(&self, update: &Update, agreed: Option<&Agreement>) -> Result<bool, StoreError> {
         self.write(async |connection| {
             let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
             let mut added = put(&mut tx, &update.users).await?;
@@ -198,8 +206,9 @@ impl CopyFile {
                 None => false,
             };
             set(&mut tx, POSITION, update.position.as_bytes()).await?;
-            if let Some(at) = agreed_at {
-                set(&mut tx, AGREED_AT, at.micros().to_string().as_bytes()).await?;
+            if let Some([at, in_boot]) = agreed.map(Agreement::texts) {
+                set(&mut tx, AGREED_AT, at.as_bytes()).await?;
+                set(&mut tx, AGREED_IN_BOOT, in_boot.as_bytes()).await?;
             }
             add_to(&mut tx, USERS, added).await?;
             tx.commit().await?;
@@ -208,14 +217,21 @@ impl CopyFile {
         .await
     }
 
-    /// Makes the users after `after` those of a page: up to its last one, or all if it is empty.
+    /// Makes the users after `after` those of a page: up to its last one, or all if it is empty. Where the copy has many more, only the
+    /// first of them are looked at, and the difference ends there.
     pub async fn put_page(&self, after: i64, page: &UserPage) -> Result<PageDifference, StoreError> {
-        let last = page.users.last().map(|user| user.id);
-        let before = query_as::<_, (i64, Vec<u8>)>(schema::RANGE).bind(after).bind(last.unwrap_or(i64::MAX));
+        let most = page.users.len() + MORE_USERS;
+        let end = page.users.last().map(|user| user.id);
+        let before = query_as::<_, (i64, Vec<u8>)>(schema::RANGE)
+            .bind(after)
+            .bind(end.unwrap_or(i64::MAX))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX));
         let before = before.fetch_all(&self.0.read).await.map_err(|source| failed("reading a copy", source))?;
+        let cut = before.last().map(|(id, _)| *id).filter(|_| before.len() == most);
+        let last = cut.or(end);
         let mut before = before.into_iter().peekable();
         let (mut different, mut gone, mut logged) = (Vec::new(), Vec::new(), Vec::new());
-        for user in &page.users {
+        for user in page.users.iter().take_while(|user| cut.is_none_or(|cut| user.id <= cut)) {
             while let Some((id, _)) = before.next_if(|(id, _)| *id < user.id) {
                 gone.push(id);
             }
@@ -247,6 +263,11 @@ impl CopyFile {
     /// Begins with users from a new position. Those that are in the copy stay.
     pub async fn begin_again(&self) -> Result<(), StoreError> {
         self.write(async |connection| set(connection, WHOLE, b"0").await).await
+    }
+
+    /// Stores the `AUTH_GENERATION_ALGORITHM` of the panels.
+    pub async fn set_credentials(&self, credentials: &str) -> Result<(), StoreError> {
+        self.write(async |connection| set(connection, CREDENTIALS, credentials.as_bytes()).await).await
     }
 
     /// Records that all users were read, and makes names findable: now, because that is faster than from the beginning.

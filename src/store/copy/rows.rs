@@ -13,6 +13,10 @@ pub(super) const ROWS: usize = 200;
 /// Names of values.
 pub(super) const POSITION: &str = "position";
 pub(super) const AGREED_AT: &str = "agreed_at";
+/// The same by the clock that nobody sets, with the id of its boot.
+pub(super) const AGREED_IN_BOOT: &str = "agreed_in_boot";
+/// `AUTH_GENERATION_ALGORITHM` of the panels, at an edge.
+pub(super) const CREDENTIALS: &str = "credentials";
 pub(super) const WHOLE: &str = "whole";
 pub(super) const USERS: &str = "users";
 pub(super) const SHARED_CHANGES: &str = "shared_changes";

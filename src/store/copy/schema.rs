@@ -29,7 +29,7 @@ pub(super) const ADD: &str = "INSERT INTO value (name, value) VALUES ($1, $2)
 pub(super) const USER: &str =
     "SELECT u.record, f.fetched_at, f.user_agent FROM user u LEFT JOIN fetch f ON f.user_id = u.id
     WHERE u.username = $1 ORDER BY u.id DESC";
-pub(super) const RANGE: &str = "SELECT id, record FROM user WHERE id > $1 AND id <= $2 ORDER BY id";
+pub(super) const RANGE: &str = "SELECT id, record FROM user WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
 pub(super) const COUNT: &str = "SELECT COUNT(*) FROM json_each($1) wanted JOIN user u ON u.id = wanted.value";
 pub(super) const PUT_USERS: &str = "INSERT INTO user (id, username, record) ";
 pub(super) const REPLACE_USER: &str =
