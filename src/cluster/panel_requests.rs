@@ -156,7 +156,7 @@ mod tests {
     fn answer_that_is_none_of_a_panel_is_refused() {
         let answer = |headers: &[(HeaderName, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-            check("https://panel.example", &HeaderMap::from_iter(headers), JSON)
+            check("https://panel.example", &headers.collect(), JSON)
         };
         assert_eq!(answer(&[(CONTENT_TYPE, "application/json; charset=utf-8")]), Ok(()));
         assert_eq!(answer(&[(CONTENT_TYPE, JSON), (FORMAT_NAME, "1")]), Ok(()));
