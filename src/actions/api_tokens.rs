@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Panel;
-use super::admins::{self, Actor, AdminError, may_change};
+use super::admins::{self, Actor, AdminError, RightsError, may_change};
 use super::attempt_limiter::{AttemptLimiter, Subject, TooMany};
 use super::caches::{Caches, TokenAccount};
 use crate::config::secret::Secret;
@@ -18,7 +18,7 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::ids::AdminId;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::rights::Extent;
-use crate::domain::scope::{Action, Resource, Scopes};
+use crate::domain::scope::{Action, Resource, Scope, Scopes};
 use crate::store::access::admins::lock_by_username;
 use crate::store::access::api_tokens as store;
 use crate::store::access::api_tokens::OwnedToken;
@@ -154,7 +154,11 @@ pub async fn create(
     panel
         .transaction("create API token", async |tx| -> Result<_, TokenError> {
             let admin = lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
-            may_change(author.actor, &admin)?;
+            // A token outlasts the session that makes it.
+            let right = (Scope(Resource::Tokens, Action::Write), Extent::Own);
+            let by = admins::present_author(tx, panel, author.actor, right).await?;
+            let by = by.ok_or(AdminError::Rights(RightsError::Lost))?;
+            may_change(by.actor(), &admin)?;
             if store::count(tx, admin.id).await? >= MOST {
                 return Err(TokenError::Most);
             }

@@ -1,16 +1,16 @@
 //! Roles of admins: made, changed and deleted. Nobody gives rights that it lacks itself.
 
 use super::Panel;
-use super::admins::Actor;
+use super::admins::{Actor, PresentAuthor, present_author};
 use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::ids::RoleId;
 use crate::domain::rights::{Extent, Rights, WrongRight};
 use crate::domain::role::{MOST, Role, name_fault};
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Action, Resource, Scope};
 use crate::store::access::roles as store;
 use crate::store::access::roles::UsedRole;
-use crate::store::{Fault, StoreError, Transient};
+use crate::store::{Fault, StoreError, Transient, Tx};
 
 /// A new role, or a change of one; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,9 @@ pub enum RoleError {
     /// The role has, or would have, a right that the author lacks.
     #[error("an admin can't give or change rights that it lacks itself: {0}")]
     Beyond(Scope),
+    /// The author's rights were changed since the request began.
+    #[error("the author's rights have changed meanwhile")]
+    Lost,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,12 +87,12 @@ pub async fn create(panel: &Panel, by: Actor<'_>, new: RoleChange) -> Result<Rol
     let none = Role { id: RoleId(0), name: String::new(), rights: Rights::default(), requires_second_factor: false };
     let role = new.apply(none)?;
     name_fault(&role.name).map_or(Ok(()), |fault| Err(RoleError::Name(fault)))?;
-    may_give(by, role.rights)?;
     panel
         .transaction("create role", async |tx| -> Result<_, RoleError> {
             if store::lock_count(tx).await? >= MOST {
                 return Err(RoleError::Most);
             }
+            may_give(present(tx, panel, by).await?.actor(), role.rights)?;
             store::insert(tx, &role).await.map_err(of_write)?;
             let role = store::by_name(tx, &role.name).await?.ok_or(RoleError::NotFound)?;
             let entry = entry("role.create", &role).created(&role);
@@ -108,8 +111,9 @@ pub async fn update(panel: &Panel, by: Actor<'_>, name: &str, change: RoleChange
         .transaction("update role", async |tx| -> Result<_, RoleError> {
             let before = store::lock(tx, name).await?.ok_or(RoleError::NotFound)?;
             let after = change.apply(before.clone())?;
-            may_give(by, before.rights)?;
-            may_give(by, after.rights)?;
+            let by = present(tx, panel, by).await?;
+            may_give(by.actor(), before.rights)?;
+            may_give(by.actor(), after.rights)?;
             let is_same = after.name == before.name && after.rights.texts() == before.rights.texts();
             if before.built_in().is_some() && !is_same {
                 return Err(RoleError::BuiltIn);
@@ -129,10 +133,11 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, name: &str) -> Result<(), Role
     panel
         .transaction("delete role", async |tx| -> Result<_, RoleError> {
             let role = store::lock(tx, name).await?.ok_or(RoleError::NotFound)?;
+            let by = present(tx, panel, by).await?;
             if role.built_in().is_some() {
                 return Err(RoleError::BuiltIn);
             }
-            may_give(by, role.rights)?;
+            may_give(by.actor(), role.rights)?;
             let admins = store::admins(tx, role.id).await?;
             if admins > 0 {
                 return Err(RoleError::InUse(admins));
@@ -142,6 +147,12 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, name: &str) -> Result<(), Role
             Ok(((), panel.record(tx, Changed::Roles.row(role.id.0), &entry).await?))
         })
         .await
+}
+
+/// The author of a change of roles, as it is now.
+async fn present(tx: &mut Tx, panel: &Panel, by: Actor<'_>) -> Result<PresentAuthor, RoleError> {
+    let right = (Scope(Resource::Roles, Action::Write), Extent::All);
+    present_author(tx, panel, by, right).await?.ok_or(RoleError::Lost)
 }
 
 fn may_give(by: Actor<'_>, rights: Rights) -> Result<(), RoleError> {

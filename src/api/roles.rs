@@ -221,6 +221,7 @@ impl From<RoleError> for ApiError {
                 Self::conflict(format!("{admins} admins have this role; give them another one first"))
             }
             RoleError::Beyond(scope) => Self::beyond(&scope),
+            RoleError::Lost => Self::forbidden(),
             RoleError::Store(error) => error.into(),
         }
     }

@@ -161,7 +161,7 @@ async fn set_owner(panel: &Panel, args: SetOwnerArgs) -> anyhow::Result<()> {
 
 async fn why(panel: &Panel, render_context: &RenderContext, args: WhyArgs) -> anyhow::Result<()> {
     let user = find(panel, &args.username).await?;
-    let known = diagnosis::read(panel, &operator(), &user).await?;
+    let known = diagnosis::read(panel, true, &user).await?;
     let sources = subscriptions::read(&panel.db, None).await?;
     let user_agent = args.user_agent.or_else(|| user.sub_last_user_agent.clone()).unwrap_or_default();
     let request = sources.request(render_context, &user, &user_agent, panel.clock.now());

@@ -85,6 +85,12 @@ async fn entries_say_what_changed_and_keep_secrets(db: Db) {
     panel.put("root", "/api/system/settings/telegram", telegram).await.ok();
     let settings = newest(&panel).await;
     assert_eq!(settings["after"], json!({"token": "*** (changed)", "admin_id": [7]}));
+
+    let core = json!({"obfs": "salamander", "obfs_password": "hidden"});
+    panel.post("root", "/api/inbounds/hosts", json!({"remark": "r", "address": "a", "core_settings": core})).await.ok();
+    let host = newest(&panel).await;
+    assert_eq!(host["action"], "host.create");
+    assert!(host.to_string().contains("salamander") && !host.to_string().contains("hidden"), "{host}");
 }
 
 async fn list_is_filtered_and_paged(db: Db) {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use reqwest::{Method, Response};
+use sarban::domain::rights::Rights;
 use sarban::store::Db;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::api::panel::{TestPanel, send};
+use crate::api::role_rights::insert_admin_with;
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines! {
@@ -15,6 +17,7 @@ on_both_engines! {
     admin_without_sudo_hears_of_own_users_only,
     client_that_comes_back_hears_what_it_missed,
     stream_ends_with_the_rights_of_its_admin,
+    stream_ends_when_its_role_may_not_follow_any_more,
     streams_of_an_admin_are_bounded,
 }
 
@@ -130,6 +133,19 @@ async fn stream_ends_with_the_rights_of_its_admin(db: Db) {
     events.ready().await;
     panel.delete("root", "/api/admins/mina").await.ok();
     assert_eq!(events.next().await, None);
+}
+
+async fn stream_ends_when_its_role_may_not_follow_any_more(db: Db) {
+    let panel = TestPanel::start(db).await;
+    insert_admin_with(&panel, "mina", Rights::stored("events:read=all users:read=all")).await;
+    let mut events = Events::open(&panel, "mina", "").await;
+    events.ready().await;
+    create(&panel, "root", "ann").await;
+    events.changed().await;
+    panel.put("root", "/api/roles/mina", json!({"rights": {"events": {"read": "none"}}})).await.ok();
+    // A stream that goes on has a comment now and then.
+    let end = timeout(Duration::from_secs(30), events.next()).await.expect("the stream ends");
+    assert_eq!(end, None);
 }
 
 async fn streams_of_an_admin_are_bounded(db: Db) {

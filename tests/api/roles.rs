@@ -20,6 +20,8 @@ on_both_engines! {
     another_role_ends_sessions_and_acts_elsewhere_within_a_second,
     changed_role_acts_elsewhere_within_a_second,
     api_token_of_an_admin_never_exceeds_its_role,
+    lost_rights_are_used_nowhere_to_give_rights,
+    ended_sessions_leave_no_admin_and_no_token_behind,
 }
 
 const SECOND: i64 = 1_000_000;
@@ -308,4 +310,48 @@ async fn api_token_of_an_admin_never_exceeds_its_role(db: Db) {
     assert_eq!(status("/api/admins").await, 403);
     panel.put("root", "/api/roles/ann", json!({"rights": {"nodes": {"read": "none"}}})).await.ok();
     assert_eq!((status("/api/nodes").await, status("/api/users").await), (403, 200));
+}
+
+async fn lost_rights_are_used_nowhere_to_give_rights(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let elsewhere = TestPanel::beside(&panel, &[]).await;
+    insert_admin_with(&panel, "ann", Rights::stored(RECRUITER)).await;
+    panel.post("root", "/api/roles", json!({"name": "none"})).await.ok();
+    panel.post("root", "/api/roles", json!({"name": "spare"})).await.ok();
+    panel.post("root", "/api/admins", new_admin("bob", "none")).await.ok();
+    elsewhere.get("ann", "/api/roles").await.ok();
+    let less = json!({"roles": {"write": "none"}, "admins": {"write": "none"}, "tokens": {"write": "none"}});
+    panel.put("root", "/api/roles/ann", json!({"rights": less})).await.ok();
+    // The second is not over for this panel, whose clock stands still.
+    let more = json!({"rights": {"roles": {"write": "all"}, "admins": {"write": "all"}}});
+    elsewhere.put("ann", "/api/roles/ann", more).await.refused(403);
+    elsewhere.post("ann", "/api/roles", json!({"name": "other"})).await.refused(403);
+    elsewhere.delete("ann", "/api/roles/spare").await.refused(403);
+    elsewhere.post("ann", "/api/admins", new_admin("eve", "none")).await.refused(403);
+    elsewhere.put("ann", "/api/admins/ann", json!({"enabled": true})).await.refused(403);
+    elsewhere.put("ann", "/api/admins/bob", json!({"password": "x"})).await.refused(403);
+    elsewhere.put("ann", "/api/admins/bob/quota", json!({"users": 5})).await.refused(403);
+    elsewhere.delete("ann", "/api/admins/bob").await.refused(403);
+    elsewhere.post("ann", "/api/tokens", json!({"name": "t", "scopes": ["*"]})).await.refused(403);
+    let of_ann = "SELECT COUNT(*) FROM audit_entry WHERE actor_name = 'ann'";
+    assert_eq!(number(&db, of_ann).await, 0, "nothing was changed");
+}
+
+async fn ended_sessions_leave_no_admin_and_no_token_behind(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let elsewhere = TestPanel::beside(&panel, &[]).await;
+    insert_admin_with(&panel, "ann", Rights::stored(RECRUITER)).await;
+    panel.insert_admin("bob", false).await;
+    panel.post("root", "/api/roles", json!({"name": "none"})).await.ok();
+    let made = panel.post("bob", "/api/tokens", json!({"name": "bot", "scopes": ["*"]})).await.ok();
+    for name in ["ann", "bob"] {
+        elsewhere.get(name, "/api/users").await.ok();
+        panel.delete("root", &format!("/api/sessions?admin={name}")).await.ok();
+    }
+    elsewhere.post("ann", "/api/admins", new_admin("eve", "none")).await.refused(403);
+    let token = json!({"name": "t", "scopes": ["users:read"]});
+    elsewhere.post("bob", "/api/tokens", token.clone()).await.refused(403);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM api_token").await, 1);
+    let bot = made["secret"].as_str().expect("a secret");
+    send(elsewhere.request(reqwest::Method::POST, "/api/tokens").bearer_auth(bot).json(&token)).await.ok();
 }

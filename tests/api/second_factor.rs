@@ -17,6 +17,7 @@ on_both_engines! {
     recovery_code_is_good_once,
     admins_without_a_factor_sign_in_as_before,
     wrong_codes_are_limited_as_passwords_are,
+    wrong_codes_of_a_new_app_are_limited_as_passwords_are,
     guessing_codes_for_long_blocks_the_app,
     second_app_replaces_the_first,
     changes_need_the_password_and_end_other_sessions,
@@ -210,6 +211,23 @@ async fn wrong_codes_are_limited_as_passwords_are(db: Db) {
     from(3, Some(&code(&panel, &app.secret, 0))).await.refused(429);
     panel.panel.clock.advance(60 * SECONDS);
     from(3, Some(&code(&panel, &app.secret, 0))).await.ok();
+}
+
+async fn wrong_codes_of_a_new_app_are_limited_as_passwords_are(db: Db) {
+    let panel = TestPanel::start_with(db, &[("LOGIN_ATTEMPTS_PER_MINUTE", "2")]).await;
+    let session = token(&sign_in(&panel, None).await.ok());
+    let own = json!({"current_password": "rootpass"});
+    let begun = by(&panel, &session, Method::POST, "/api/second-factor/totp", own).await.ok();
+    let secret = begun["secret"].as_str().expect("a secret");
+    let confirm =
+        async |code: &str| by(&panel, &session, Method::PUT, "/api/second-factor/totp", json!({"code": code})).await;
+    for _ in 0..2 {
+        confirm(&code(&panel, secret, 90)).await.wrong_fields(&["code"]);
+    }
+    confirm(&code(&panel, secret, 0)).await.refused(429);
+    sign_in(&panel, None).await.refused(429);
+    panel.panel.clock.advance(60 * SECONDS);
+    confirm(&code(&panel, secret, 0)).await.ok();
 }
 
 async fn guessing_codes_for_long_blocks_the_app(db: Db) {

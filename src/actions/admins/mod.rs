@@ -1,11 +1,14 @@
 //! Reads and changes admins, and checks what they may do to each other.
 
+mod author;
 pub mod given_users;
 mod owned_users;
 mod rights;
 
 pub use owned_users::{adopt_users, delete, set_users_enabled};
 pub use rights::{Actor, RightsError};
+
+pub(in crate::actions) use author::{PresentAuthor, present_author};
 
 use self::rights::{is_other_role, may_give, with_role};
 use super::Panel;
@@ -17,7 +20,9 @@ use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
+use crate::domain::rights::Extent;
 use crate::domain::role::Role;
+use crate::domain::scope::{Action, Resource, Scope};
 use crate::store::access::admins::AdminUsage;
 use crate::store::access::{admins, roles, sessions};
 use crate::store::{Fault, IdList, StoreError, Transient, Tx};
@@ -163,7 +168,7 @@ pub async fn create(panel: &Panel, by: Actor<'_>, new: NewAdmin) -> Result<Admin
     panel
         .transaction("create admin", async |tx| -> Result<_, AdminError> {
             let created = insert(tx, &new, &hashed_password, now).await?;
-            may_give(by, &created)?;
+            may_give(present(tx, panel, by).await?.actor(), &created)?;
             let entry = entry("admin.create", &created).created(&created);
             let recorded = panel.record(tx, Changed::Admins.row(created.id.0), &entry).await?;
             Ok((created, recorded))
@@ -217,7 +222,8 @@ pub async fn update(
     panel
         .transaction("update admin", async |tx| -> Result<_, AdminError> {
             let admin = lock(tx, &found).await?;
-            may_change(by, &admin)?;
+            let by = present(tx, panel, by).await?;
+            may_change(by.actor(), &admin)?;
             let with_role = with_role(admin.clone(), change.is_sudo, find_role(tx, change.role.as_deref()).await?)?;
             let has_other_role = is_other_role(&admin, &with_role, change.role.is_some());
             let changed = changed(with_role, &change, has_other_role, now);
@@ -229,12 +235,22 @@ pub async fn update(
                 set_services(tx, changed.id, service_ids).await?;
             }
             let after = lock(tx, &found).await?;
-            may_give(by, &after)?;
+            may_give(by.actor(), &after)?;
             let entry = entry("admin.update", &admin).changed(&admin, &after);
             Ok(((), panel.record(tx, Changed::Admins.row(changed.id.0), &entry).await?))
         })
         .await?;
     by_name(panel, username).await
+}
+
+/// The author of a change of admins, as it is now.
+pub(in crate::actions) async fn present(
+    tx: &mut Tx,
+    panel: &Panel,
+    by: Actor<'_>,
+) -> Result<PresentAuthor, AdminError> {
+    let right = (Scope(Resource::Admins, Action::Write), Extent::All);
+    Ok(present_author(tx, panel, by, right).await?.ok_or(RightsError::Lost)?)
 }
 
 /// An admin may change itself, and others who may do no more. A sudo admin may be changed by itself and by the operator only.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::rights::{Actor, may_change, may_delete};
-use super::{AdminError, by_name, entry, lock};
+use super::{AdminError, by_name, entry, lock, present};
 use crate::actions::quotas::guard::Guard;
 use crate::actions::users::{UserError, bulk};
 use crate::actions::{PAUSE, Panel};
@@ -67,7 +67,7 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
     panel
         .transaction("delete admin", async |tx| {
             let admin = lock(tx, &found).await?;
-            may_delete(by, &admin)?;
+            may_delete(present(tx, panel, by).await?.actor(), &admin)?;
             admins::delete(tx, admin.id).await?;
             let entry = entry("admin.delete", &admin).deleted(&admin);
             Ok(((), panel.record(tx, Changed::Admins.row(admin.id.0), &entry).await?))

@@ -26,6 +26,9 @@ pub enum RightsError {
     /// The admin in question has, or would have, a right that the author lacks.
     #[error("an admin can't give or change rights that it lacks itself: {0}")]
     Beyond(String),
+    /// The author's rights were changed since the request began.
+    #[error("the author's rights have changed meanwhile")]
+    Lost,
 }
 
 pub(super) fn may_change(by: Actor<'_>, admin: &Admin) -> Result<(), RightsError> {

@@ -85,7 +85,7 @@ pub async fn set(panel: &Panel, by: Actor<'_>, username: &str, quota: &Quota) ->
         .transaction("set quota of admin", async |tx| -> Result<_, QuotaChangeError> {
             // For this transaction alone: a change that adds users to the admin holds a share of the lock.
             let admin = admins::lock(tx, &found).await?;
-            may_set(by, &admin)?;
+            may_set(admins::present(tx, panel, by).await?.actor(), &admin)?;
             let before = stored::lock(tx, admin.id).await?.map(|stored| stored.of.quota);
             if before == Some(*quota) || (before.is_none() && quota.is_none()) {
                 return Ok(((), None));
@@ -134,7 +134,7 @@ pub async fn reset(panel: &Panel, by: Actor<'_>, username: &str) -> Result<Quota
     panel
         .transaction("reset quota of admin", async |tx| -> Result<_, QuotaChangeError> {
             let admin = admins::lock(tx, &found).await?;
-            may_set(by, &admin)?;
+            may_set(admins::present(tx, panel, by).await?.actor(), &admin)?;
             let stored = stored::lock(tx, admin.id).await?.filter(|stored| stored.of.quota.traffic.is_some());
             stored.ok_or(QuotaChangeError::NoTraffic)?;
             let now = panel.clock.now();

@@ -1,10 +1,14 @@
 //! The authenticator app of an admin, and its recovery codes.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 
 use super::{Done, Own, SecondFactorError, after_removal, finish, lock_own, lock_with, new_recovery_codes};
 use crate::actions::Panel;
 use crate::actions::admins::entry;
+use crate::actions::password_check::SignInError;
+use crate::actions::sign_in_limits::SignInLimits;
 use crate::config::secret::Secret;
 use crate::domain::change::Changed;
 use crate::domain::second_factor::OneTimeCode;
@@ -27,8 +31,24 @@ pub async fn begin(panel: &Panel, own: Own<'_>, password: &StoredPassword) -> Re
 }
 
 /// Makes the app whose secret was shown the one that counts, in place of an earlier one. Gives the admin recovery codes if it has
-/// none.
-pub async fn confirm(panel: &Panel, own: Own<'_>, code: &Secret) -> Result<Done, SecondFactorError> {
+/// none. Wrong codes are limited as those of a sign-in are: who has only a stolen session must not guess
+/// that of an app that the admin has begun to set up. `from` is the address to limit; none for a client on this machine.
+pub async fn confirm(
+    panel: &Panel,
+    limits: &SignInLimits,
+    from: Option<IpAddr>,
+    own: Own<'_>,
+    code: &Secret,
+) -> Result<Done, SecondFactorError> {
+    let attempt = limits.begin(from, &own.admin.username, &panel.clock).await.map_err(SignInError::TooMany)?;
+    let confirmed = confirm_once(panel, own, code).await;
+    if !matches!(confirmed, Err(SecondFactorError::WrongCode)) {
+        attempt.was_right().await;
+    }
+    confirmed
+}
+
+async fn confirm_once(panel: &Panel, own: Own<'_>, code: &Secret) -> Result<Done, SecondFactorError> {
     let OneTimeCode::Totp(code) = OneTimeCode::read(code.expose()) else { return Err(SecondFactorError::WrongCode) };
     let now = panel.clock.now();
     panel

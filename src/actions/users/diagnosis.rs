@@ -5,8 +5,6 @@ use rand::Rng;
 use crate::actions::Panel;
 use crate::domain::admin::Admin;
 use crate::domain::diagnosis::{AppFacts, Diagnosis, Facts, HostFacts, NodeFacts, UsedUpQuota, diagnose};
-use crate::domain::rights::Extent;
-use crate::domain::scope::{Action, Resource};
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::user::User;
 use crate::store::StoreError;
@@ -24,11 +22,11 @@ pub struct Known {
     used_up_quota: Option<UsedUpQuota>,
 }
 
-/// Reads what the database knows about a user's services, nodes and owner. Only admins who may read nodes see why they fail, because
+/// Reads what the database knows about a user's services, nodes and owner. Only who may read nodes sees why they fail, because
 /// these messages have the addresses of nodes.
-pub async fn read(panel: &Panel, admin: &Admin, user: &User) -> Result<Known, StoreError> {
+pub async fn read(panel: &Panel, may_read_nodes: bool, user: &User) -> Result<Known, StoreError> {
     let mut survey = diagnosis::of_user(&panel.db, user.id).await?;
-    if !admin.may(Resource::Nodes, Action::Read, Extent::All) {
+    if !may_read_nodes {
         survey.nodes = survey.nodes.into_iter().map(|node| NodeFacts { message: None, ..node }).collect();
     }
     let owner = match &user.owner {

@@ -18,6 +18,7 @@ impl From<AdminError> for ApiError {
                 FieldErrors::one("role", "contradicts is_sudo: only the role owner is that of sudo admins").into()
             }
             AdminError::Rights(RightsError::Beyond(right)) => Self::beyond(&right),
+            AdminError::Rights(RightsError::Lost) => Self::forbidden(),
             AdminError::Password(error) => error.into(),
             AdminError::Quota(error) => error.into(),
             AdminError::Store(error) => error.into(),

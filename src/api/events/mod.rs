@@ -7,7 +7,7 @@ use poem::http::header;
 use poem::{Body, Request, Response, handler};
 use utoipa::OpenApi;
 
-use stream::{Credentials, Following};
+use stream::{Credentials, Following, ROUTE};
 
 use super::http::auth::{CurrentAdmin, bearer_token};
 use super::http::client::Client;
@@ -21,7 +21,7 @@ use super::state::State;
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.at("/api/events", get(follow).without_permit())
+    routes.at(ROUTE, get(follow).without_permit())
 }
 
 /// Follows the changes of resources.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::http::client::Client;
 use crate::api::http::streams::OpenStream;
+use crate::api::operations::Need;
 use crate::api::state::State;
 use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::wakeup::WakeupReceiver;
@@ -22,6 +23,8 @@ use crate::domain::ids::AdminId;
 use crate::domain::rights::{Extent, Rights};
 use crate::domain::scope::{Action, Resource, Scope};
 
+/// The route, whose right is checked again while a stream goes on.
+pub(super) const ROUTE: &str = "/api/events";
 /// Time in which changes are gathered into one event.
 const GATHER: Duration = Duration::from_millis(200);
 /// Longest time without a byte, for proxies that end silent connections.
@@ -118,7 +121,8 @@ impl Following {
                 () = self.wakeups.wait() => sleep(GATHER).await,
                 () = sleep_until(due) => {}
             }
-            match self.state.admin_of_token(&self.credentials.token, &self.credentials.client).await {
+            let Credentials { token, client } = &self.credentials;
+            match self.state.admin_who_may(token, client, Need::of("GET", ROUTE)).await {
                 Ok(Some(admin)) if admin.id == self.viewer.id => self.viewer = Viewer::of(&admin),
                 Ok(_) => return None,
                 // Without the database nothing is sent that the admin may not see any more; it is sent later.

@@ -162,10 +162,15 @@ impl State {
         }))
     }
 
-    /// Returns the admin of a token, for checks while a response goes on; none if the token is refused.
-    pub async fn admin_of_token(&self, token: &str, client: &Client) -> Result<Option<Admin>, ApiError> {
+    /// Returns the admin of a token, for checks while a response goes on; none if the token is refused, or may not do this any more.
+    pub(in crate::api) async fn admin_who_may(
+        &self,
+        token: &str,
+        client: &Client,
+        need: Need,
+    ) -> Result<Option<Admin>, ApiError> {
         let identity = self.identity(token, client).await?.ok();
-        Ok(identity.filter(|identity| !identity.lacks_second_factor).map(|identity| identity.admin))
+        Ok(identity.filter(|identity| identity.may(need).is_ok()).map(|identity| identity.admin))
     }
 
     /// Records the use of a session or an API token, to be written later.

@@ -157,16 +157,19 @@ async fn begin_totp(
 ///
 /// From now on a sign-in with the password needs a code. The first factor brings recovery codes. Ends all other sessions.
 #[utoipa::path(put, path = "/api/second-factor/totp", tag = "SecondFactor", request_body = TotpCode,
-    responses((status = 200, body = FactorChanged), (status = 409, description = "No secret waits to be confirmed")))]
+    responses((status = 200, body = FactorChanged), (status = 409, description = "No secret waits to be confirmed"),
+              (status = 429, description = "Too many wrong codes; Retry-After has the number of seconds to wait")))]
 #[handler]
 async fn confirm_totp(
     state: &State,
     By(panel): By,
     request: &Request,
     identity: Identity,
+    client: Client,
     Json(body): Json<TotpCode>,
 ) -> Result<Json<FactorChanged>, ApiError> {
-    let done = totp::confirm(&panel, state.own(&identity)?, &Secret::new(body.code)).await?;
+    let by = state.own(&identity)?;
+    let done = totp::confirm(&panel, &state.limits, client.limited(), by, &Secret::new(body.code)).await?;
     FactorChanged::of(state, request, done).await
 }
 

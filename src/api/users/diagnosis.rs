@@ -7,15 +7,17 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::input::UserPath;
 use crate::actions::users::{self, diagnosis};
-use crate::api::http::auth::CurrentAdmin;
+use crate::api::http::auth::Identity;
 use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
+use crate::api::operations::Need;
 use crate::api::state::State;
 use crate::domain::diagnosis::{Diagnosis, Finding};
+use crate::domain::scope::{Action, Resource};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -65,12 +67,14 @@ pub struct DiagnosisResponse {
 #[handler]
 async fn diagnosed(
     state: &State,
-    CurrentAdmin(admin): CurrentAdmin,
+    identity: Identity,
     Inputs(Path(path), Query(query)): Inputs<Path<UserPath>, Query<AppQuery>>,
 ) -> Result<Json<DiagnosisResponse>, ApiError> {
-    let mut user = users::get(&state.panel, &admin, &path.username).await?;
+    let mut user = users::get(&state.panel, &identity.admin, &path.username).await?;
     state.caches.fetches.overlay(&mut user);
-    let known = diagnosis::read(&state.panel, &admin, &user).await?;
+    // Of an API token, its scopes decide, too.
+    let may_read_nodes = identity.may(Need::All(Resource::Nodes, Action::Read)).is_ok();
+    let known = diagnosis::read(&state.panel, may_read_nodes, &user).await?;
     let sources = state.caches.sources().await?;
     let asked = query.user_agent.filter(|agent| !agent.is_empty());
     let user_agent = asked.or_else(|| user.sub_last_user_agent.clone()).unwrap_or_default();

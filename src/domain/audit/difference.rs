@@ -9,9 +9,10 @@ const NEW_MASK: &str = "*** (changed)";
 /// Length of the JSON of one state, beyond which only its length is recorded: an entry stays small.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// Fields whose values are secrets, at any depth.
-const SECRETS: [&str; 9] =
-    ["key", "password", "uuid", "token", "secret", "private_key", "privateKey", "seed", "config"];
+/// Fields whose values are secrets, at any depth. Names are compared without case, `_` and `-`: JSON of engines has other spellings.
+const SECRETS: [&str; 8] = ["key", "uuid", "token", "secret", "seed", "config", "authorization", "cookie"];
+/// Ends of the names of others.
+const ENDS_OF_SECRETS: [&str; 4] = ["password", "privatekey", "secretkey", "sharedkey"];
 
 /// Returns the fields that differ, as they were and as they are, without secrets.
 pub(super) fn difference(before: Value, after: Value) -> (Value, Value) {
@@ -60,7 +61,9 @@ fn mask(value: &mut Value) {
 }
 
 fn is_secret(name: &str) -> bool {
-    SECRETS.contains(&name)
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let name: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    SECRETS.contains(&name.as_str()) || ENDS_OF_SECRETS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -85,6 +88,16 @@ mod tests {
         assert_eq!((before, after), (json!({"key": "***"}), json!({"key": "*** (changed)"})));
         let nested = masked(json!({"a": [{"password": "p", "b": {"privateKey": "k"}}], "uuid": ""}));
         assert_eq!(nested, json!({"a": [{"password": "***", "b": {"privateKey": "***"}}], "uuid": ""}));
+    }
+
+    #[test]
+    fn secrets_are_known_by_every_spelling_of_their_names() {
+        for name in ["obfs_password", "obfs-password", "obfsPassword", "private_key", "preSharedKey", "Authorization"] {
+            assert_eq!(masked(json!({name: "s"})), json!({name: "***"}), "{name}");
+        }
+        for name in ["password_reset_at", "reality_public_key", "username", "remark"] {
+            assert_eq!(masked(json!({name: "s"})), json!({name: "s"}), "{name}");
+        }
     }
 
     #[test]

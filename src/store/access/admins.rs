@@ -153,6 +153,11 @@ pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, Store
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
     // Two statements: on PostgreSQL the second one sees what others committed while the first one waited for the lock.
     db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
+    in_transaction(tx, username).await
+}
+
+/// Returns the admin of this exact name as a transaction sees it, without a lock.
+pub async fn in_transaction(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
     let row = db_run!(tx, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
