@@ -68,6 +68,12 @@ async fn diagnosis_names_what_stands_in_the_way_on_a_real_node(db: Db) {
     let of_owner = why("mina").await;
     assert!(!of_owner.to_string().contains("out of memory"), "reasons of nodes are for sudo admins: {of_owner}");
     assert!(codes(&of_owner).contains(&"engine_stopped"));
+    for (scopes, is_shown) in [(json!(["users:read"]), false), (json!(["users:read", "nodes:read"]), true)] {
+        let made = api.post("root", "/api/tokens", json!({"name": "bot", "scopes": scopes})).await.ok();
+        let request = api.request(Method::GET, WHY).bearer_auth(made["secret"].as_str().expect("a secret"));
+        let of_token = send(request).await.ok();
+        assert_eq!(of_token.to_string().contains("out of memory"), is_shown, "{scopes}: {of_token}");
+    }
 
     node.revive_engine("xray");
     healthy(&db, 1).await;
