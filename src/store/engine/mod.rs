@@ -12,7 +12,6 @@ mod lent_connection;
 pub(in crate::store) mod like;
 pub mod migrate;
 mod options;
-#[cfg(test)]
 pub(in crate::store) mod plans;
 pub(in crate::store) mod postgres;
 mod postgres_connections;

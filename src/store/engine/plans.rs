@@ -1,4 +1,5 @@
 //! SQLite's query plans, for tests.
+#![cfg(test)]
 
 use sqlx::{AssertSqlSafe, Row, query};
 

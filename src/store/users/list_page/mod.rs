@@ -291,7 +291,6 @@ impl<'a> PageQuery<'a> {
     }
 }
 
-#[cfg(test)]
 mod plans;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! SQLite's query plans for lists of users. PostgreSQL's plans depend on statistics and are covered by benchmarks.
+#![cfg(test)]
 
 use super::*;
 use crate::domain::ids::{AdminId, ServiceId};
