@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Panel;
-use super::admins::{self, Actor, AdminError, RightsError, may_change};
+use super::admins::{self, Actor, AdminError, PresentAuthor, RightsError, may_change};
 use super::attempt_limiter::{AttemptLimiter, Subject, TooMany};
 use super::caches::{Caches, TokenAccount};
 use crate::config::secret::Secret;
@@ -22,7 +22,7 @@ use crate::domain::scope::{Action, Resource, Scope, Scopes};
 use crate::store::access::admins::lock_by_username;
 use crate::store::access::api_tokens as store;
 use crate::store::access::api_tokens::OwnedToken;
-use crate::store::{StoreError, Transient};
+use crate::store::{StoreError, Transient, Tx};
 
 /// A token to make.
 #[derive(Clone, Debug)]
@@ -154,11 +154,7 @@ pub async fn create(
     panel
         .transaction("create API token", async |tx| -> Result<_, TokenError> {
             let admin = lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
-            // A token outlasts the session that makes it.
-            let right = (Scope(Resource::Tokens, Action::Write), Extent::Own);
-            let by = admins::present_author(tx, panel, author.actor, right).await?;
-            let by = by.ok_or(AdminError::Rights(RightsError::Lost))?;
-            may_change(by.actor(), &admin)?;
+            may_change(present(tx, panel, author, username).await?.actor(), &admin)?;
             if store::count(tx, admin.id).await? >= MOST {
                 return Err(TokenError::Most);
             }
@@ -168,6 +164,20 @@ pub async fn create(
         })
         .await?;
     Ok((OwnedToken { token, admin: username.to_owned() }, Secret::new(text)))
+}
+
+/// The author of a secret for a token of the admin `of`, as it is now: a secret outlasts the session or token that asks for it.
+async fn present(tx: &mut Tx, panel: &Panel, author: Author<'_>, of: &str) -> Result<PresentAuthor, TokenError> {
+    let lost = || AdminError::Rights(RightsError::Lost);
+    if let Some(used) = author.token
+        && store::locked(tx, used.id).await?.is_none()
+    {
+        return Err(lost().into());
+    }
+    let is_own = matches!(author.actor, Actor::Admin(by) if by.username == of);
+    let extent = if is_own { Extent::Own } else { Extent::All };
+    let right = (Scope(Resource::Tokens, Action::Write), extent);
+    Ok(admins::present_author(tx, panel, author.actor, right).await?.ok_or_else(lost)?)
 }
 
 /// Returns a page of tokens, of an admin or of all, and their number.
@@ -210,7 +220,7 @@ pub async fn rotate(
     let rotated = panel
         .transaction("rotate API token", async |tx| -> Result<_, TokenError> {
             let admin = lock_by_username(tx, &found.admin).await?.ok_or(TokenError::NotFound)?;
-            may_change(author.actor, &admin)?;
+            may_change(present(tx, panel, author, &found.admin).await?.actor(), &admin)?;
             let owned = store::locked(tx, id).await?.ok_or(TokenError::NotFound)?;
             author.may_have(owned.token.scopes, &owned.token.addresses, owned.token.expires_at)?;
             store::replace_secret(tx, id, &secret.hash, until).await?;

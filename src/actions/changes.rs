@@ -97,13 +97,13 @@ impl Changes {
 
 impl Shown {
     fn note(&mut self, change: Change) {
-        let now = Some(Instant::now());
+        let now = Instant::now();
         match change.id.filter(|_| change.kind == Changed::Users && self.users.len() < MOST_USERS) {
             Some(user) => {
-                self.users.extend(now.map(|at| (user, at)));
-                self.anybody = now;
+                self.users.insert(user, now);
+                self.anybody = Some(now);
             }
-            None => *self = Self { everybody: now, ..Self::default() },
+            None => *self = Self { everybody: Some(now), ..Self::default() },
         }
     }
 }

@@ -6,11 +6,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Panel;
-use super::admins::{self, Actor, AdminError};
+use super::admins::{self, Actor, AdminError, RightsError};
 use crate::domain::admin::Admin;
 use crate::domain::audit::Entry;
 use crate::domain::change::{Change, Changed};
 use crate::domain::moment::Moment;
+use crate::domain::rights::Extent;
+use crate::domain::scope::{Action, Resource, Scope};
 use crate::domain::session::{MAX_USER_AGENT, Session, expires_at};
 use crate::store::access::admins::{lock_by_username, update};
 use crate::store::access::sessions as store;
@@ -125,7 +127,12 @@ pub async fn end_all(
     panel
         .transaction("end all sessions", async |tx| -> Result<_, SessionError> {
             let admin = lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
-            admins::may_change(by, &admin)?;
+            // The session that goes on gets a new token: one that was ended meanwhile must not.
+            let extent = if matches!(by, Actor::Admin(by) if by.id == admin.id) { Extent::Own } else { Extent::All };
+            let right = (Scope(Resource::Sessions, Action::Write), extent);
+            let by = admins::present_author(tx, panel, by, right).await?;
+            let by = by.ok_or(AdminError::Rights(RightsError::Lost))?;
+            admins::may_change(by.actor(), &admin)?;
             let (admin, goes_on) = end_others(tx, admin, None, kept, minutes, now).await?;
             let entry = admins::entry("session.end_all", &admin).with(json!({"kept": kept.filter(|_| goes_on)}));
             let recorded = panel.record(tx, Changed::Admins.row(admin.id.0), &entry).await?;

@@ -93,6 +93,8 @@ impl PanelLink {
         let replaced_by = {
             let mut choice = self.choice();
             choice.database.clone_from(&database);
+            // Its database may be another one now: it gets no report before it has said which.
+            choice.is_checked = false;
             choice.replaced_by.clone()
         };
         let is_right = |position: &Position| {

@@ -351,7 +351,17 @@ async fn ended_sessions_leave_no_admin_and_no_token_behind(db: Db) {
     elsewhere.post("ann", "/api/admins", new_admin("eve", "none")).await.refused(403);
     let token = json!({"name": "t", "scopes": ["users:read"]});
     elsewhere.post("bob", "/api/tokens", token.clone()).await.refused(403);
+    let bots = format!("/api/tokens/{}", made["id"].as_str().expect("an id"));
+    elsewhere.post("bob", &format!("{bots}/rotate"), json!({})).await.refused(403);
+    // It would end the sessions of who ended this one, and get a new token.
+    elsewhere.delete("bob", "/api/sessions").await.refused(403);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM api_token").await, 1);
     let bot = made["secret"].as_str().expect("a secret");
-    send(elsewhere.request(reqwest::Method::POST, "/api/tokens").bearer_auth(bot).json(&token)).await.ok();
+    let by_bot =
+        async || send(elsewhere.request(reqwest::Method::POST, "/api/tokens").bearer_auth(bot).json(&token)).await;
+    by_bot().await.ok();
+    // Known here again, after the change.
+    send(elsewhere.request(reqwest::Method::GET, "/api/users").bearer_auth(bot)).await.ok();
+    panel.delete("root", &bots).await.ok();
+    by_bot().await.refused(403);
 }

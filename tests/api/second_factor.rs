@@ -18,6 +18,7 @@ on_both_engines! {
     admins_without_a_factor_sign_in_as_before,
     wrong_codes_are_limited_as_passwords_are,
     wrong_codes_of_a_new_app_are_limited_as_passwords_are,
+    session_that_was_ended_adds_no_factor,
     guessing_codes_for_long_blocks_the_app,
     second_app_replaces_the_first,
     changes_need_the_password_and_end_other_sessions,
@@ -228,6 +229,20 @@ async fn wrong_codes_of_a_new_app_are_limited_as_passwords_are(db: Db) {
     sign_in(&panel, None).await.refused(429);
     panel.panel.clock.advance(60 * SECONDS);
     confirm(&code(&panel, secret, 0)).await.ok();
+}
+
+async fn session_that_was_ended_adds_no_factor(db: Db) {
+    let here = TestPanel::start(db).await;
+    let elsewhere = TestPanel::beside(&here, &[]).await;
+    let (ended, owner) = (token(&sign_in(&here, None).await.ok()), token(&sign_in(&here, None).await.ok()));
+    let own = json!({"current_password": "rootpass"});
+    let begun = by(&here, &ended, Method::POST, "/api/second-factor/totp", own).await.ok();
+    let confirm = json!({"code": code(&here, begun["secret"].as_str().expect("a secret"), 0)});
+    assert_eq!(status(&elsewhere, &ended).await, 200);
+    by(&here, &owner, Method::DELETE, "/api/sessions", Value::Null).await.ok();
+    // The second is not over for this panel, whose clock stands still. The change would give the session a new token.
+    by(&elsewhere, &ended, Method::PUT, "/api/second-factor/totp", confirm).await.refused(403);
+    by(&elsewhere, &ended, Method::DELETE, "/api/sessions", Value::Null).await.refused(403);
 }
 
 async fn guessing_codes_for_long_blocks_the_app(db: Db) {

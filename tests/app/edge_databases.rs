@@ -1,13 +1,16 @@
 //! An edge whose `EDGE_PANELS` name panels of two databases: users and fetches of the two are never mixed, and the edge says what is
 //! wrong.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use sarban::config::database_url::DatabaseUrl;
 use sarban::store::{Db, Engine};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, raw_sql};
+use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::app::edge_world::{KEY, OTHER_KEY, World, is_in, set_key, status, until};
+use crate::app::edge_world::{KEY, OTHER_KEY, World, fetches_in, is_in, set_key, status, until};
 use crate::app::panel_process::Setup;
 use crate::support::database::{Content, TestDatabase, execute, number, options, with_database};
 
@@ -61,6 +64,24 @@ async fn two_databases(test: TestDatabase) {
     until("the fetches arrive", async || number(&test.db, "SELECT COUNT(*) FROM subscription_fetches").await == 1)
         .await;
     assert_eq!(number(&other_db, "SELECT COUNT(*) FROM subscription_fetches").await, 0, "fetches of another database");
+
+    // The database behind the panel that the edge follows is another one, and the other panel is away.
+    other.kill();
+    world.panel.kill();
+    let mut replaced = other_setup.start_on("replaced", world.panel.port, &[]);
+    replaced.ready().await;
+    let said = format!("the panel http://127.0.0.1:{} has another database than the copy of this edge", replaced.port);
+    until("it says which panel is wrong", async || edge.log().contains(&said)).await;
+    let fetched = edge.request(Method::GET, &format!("/sub/ann/{KEY}")).send().await.expect("an answer").status();
+    assert_eq!(fetched, StatusCode::OK);
+    // Longer than the five seconds between reports.
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(number(&other_db, "SELECT COUNT(*) FROM subscription_fetches").await, 0, "fetches of another database");
+    replaced.kill();
+    world.restart_panel().await;
+    until("nothing waits", async || fetches_in(folder.path(), "edge").await == 0).await;
+    let mut other = other_setup.start("other");
+    other.ready().await;
     assert!(!edge.log().contains("a new one is made"), "{}", edge.log());
     assert!(edge.stop().await.success());
 

@@ -83,6 +83,7 @@ async fn slow(test: TestDatabase) {
     revoke(&far, &token, 2).await;
     proxy.set(ProxyFault::Delay(DELAY));
     let revoked = Instant::now();
+    assert_eq!(fetch(&far, 2).await.0, 404, "it waits for the database, or the copy has the change");
     while revoked.elapsed() < Duration::from_secs(5) {
         let (status, from_copy) = fetch(&far, 2).await;
         assert_ne!(status, 200, "the link that this panel revoked, from the copy: {from_copy}");

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use self::webauthn::CeremonyError;
 use super::Panel;
-use super::admins::{Actor, AdminError, entry, may_change};
+use super::admins::{Actor, AdminError, RightsError, entry, may_change};
 use super::audit::Recorded;
 use super::password_check::SignInError;
 use super::sessions;
@@ -133,10 +133,16 @@ pub async fn reset(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), S
         .await
 }
 
-/// Locks the admin who makes a change. A later admin of the same name is another one.
+/// Locks the admin who makes a change. A later admin of the same name is another one. Refused if all its sessions were ended since the
+/// request began: the change would give that of the request a new token.
 async fn lock_own(tx: &mut Tx, own: &Admin) -> Result<Admin, SecondFactorError> {
     let admin = lock_by_username(tx, &own.username).await?;
-    Ok(admin.filter(|admin| admin.id == own.id).ok_or(AdminError::NotFound)?)
+    let admin = admin.filter(|admin| admin.id == own.id).ok_or(AdminError::NotFound)?;
+    if admin.password_reset_at == own.password_reset_at {
+        Ok(admin)
+    } else {
+        Err(AdminError::Rights(RightsError::Lost).into())
+    }
 }
 
 /// The same, for a change that needs the password, which may have been replaced since it was checked.

@@ -83,13 +83,14 @@ impl Reporter {
         });
         // The link logs what is wrong.
         let taken = self.link.report(&report).await.ok()?;
-        lock(&self.id).reported(taken.is_id_shared);
         *lock(&self.settled) = None;
         if let Err(error) = self.copy.forget_fetches(&fetches).await {
             tracing::warn!(error = with_sources(&error), "could not remove fetches that a panel has");
             return None;
         }
         *lock(&self.settled) = batch.map(|(id, _)| id);
+        // With another id, fetches that are still there would be sent as another batch.
+        lock(&self.id).reported(taken.is_id_shared);
         Some(waiting > fetches.len())
     }
 }
