@@ -93,8 +93,6 @@ impl PanelLink {
         let replaced_by = {
             let mut choice = self.choice();
             choice.database.clone_from(&database);
-            // Its database may be another one now: it gets no report before it has said which.
-            choice.is_checked = false;
             choice.replaced_by.clone()
         };
         let is_right = |position: &Position| {
@@ -109,6 +107,10 @@ impl PanelLink {
                     return self.noted(START, Ok(position));
                 }
                 Ok(position) => {
+                    let mut choice = self.choice();
+                    // Its database was replaced: it gets no report.
+                    choice.is_checked &= choice.current != index;
+                    drop(choice);
                     PanelError::prefer(&mut failure, self.of_another_database(index));
                     others.push((index, position));
                 }
