@@ -1,4 +1,5 @@
-//! A panel with a slow way to PostgreSQL stands in with its copy for moments, and does not bring revoked links back with it.
+//! A panel with a slow way to PostgreSQL stands in with its copy for moments, and does not bring revoked links back with it; and
+//! nobody waits for a way that is known to be cut.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sarban::store::Engine;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::without_database::{COPY_AGE, link, until};
+use super::without_database::{COPY_AGE, link, status, until};
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{call, first_admin};
 use crate::cluster::latency::through_a_proxy;
@@ -23,6 +24,9 @@ const USERS: &str = "INSERT INTO users (username, key, expire_strategy, created_
          SELECT 'user_' || n, lpad(to_hex(n), 32, '0'), 'never', 0 FROM generate_series(1, 2) AS n;
      INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users";
 
+/// A fetch that waited for the database takes a second.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// The status of a fetch, and true if the answer came from the copy.
 async fn fetch(panel: &PanelProcess, user: u64) -> (u16, bool) {
     let answer = panel.request(Method::GET, &link(user)).send().await.expect("an answer");
@@ -31,6 +35,10 @@ async fn fetch(panel: &PanelProcess, user: u64) -> (u16, bool) {
 
 async fn revoke(panel: &PanelProcess, token: &str, user: u64) {
     call(panel, token, Method::POST, &format!("/api/users/user_{user}/revoke_sub"), Value::Null).await;
+}
+
+async fn is_full(panel: &PanelProcess) -> bool {
+    panel.counter("subscription_copy_users").await as u64 == 2
 }
 
 #[test]
@@ -53,8 +61,7 @@ async fn slow(test: TestDatabase) {
     far.ready().await;
     let token = first_admin(&near_setup, &near).await;
     execute(&test.db, USERS).await;
-    let is_full = async || far.counter("subscription_copy_users").await as u64 == 2;
-    until("all users are in the copy", is_full).await;
+    until("all users are in the copy", async || is_full(&far).await).await;
 
     proxy.set(ProxyFault::Delay(DELAY));
     until("a subscription comes from the copy", async || fetch(&far, 1).await == (200, true)).await;
@@ -89,4 +96,34 @@ async fn slow(test: TestDatabase) {
         assert_ne!(status, 200, "the link that this panel revoked, from the copy: {from_copy}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[test]
+fn nobody_waits_for_a_database_that_is_known_to_be_away() {
+    with_database(Engine::Postgres, Content::Schema, away);
+}
+
+async fn away(test: TestDatabase) {
+    let (through_proxy, proxy) = through_a_proxy(&test).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
+    let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
+    let more = vec![("DATABASE_DIRECT_URL", url.expose().to_owned())];
+    let database = &through_proxy.options.url;
+    let mut panel = Setup { database, redis: None, cluster, folder: folder.path(), more }.start("panel");
+    panel.ready().await;
+    execute(&test.db, USERS).await;
+    until("all users are in the copy", async || is_full(&panel).await).await;
+
+    proxy.set(ProxyFault::Hold);
+    until("it is known", async || status(&panel, "/health/ready").await == 503).await;
+    for _ in 0..3 {
+        // As rarely as a panel with few users is asked.
+        sleep(Duration::from_millis(1_300)).await;
+        let asked = Instant::now();
+        assert_eq!(fetch(&panel, 1).await, (200, true));
+        assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+    }
+    proxy.set(ProxyFault::Clear);
+    until("it comes from the database again", async || fetch(&panel, 1).await == (200, false)).await;
 }

@@ -262,10 +262,11 @@ impl<'a> Following<'a> {
 
     async fn continue_pass(&mut self) -> Result<Next, Failure> {
         let Some(pass) = &mut self.pass else { return Ok(Next::AfterAWakeUp) };
-        let limit = if pass.is_first { FIRST_PAGE } else { PAGE };
+        let is_first = pass.is_first;
+        let limit = if is_first { FIRST_PAGE } else { PAGE };
         let page = self.source.page(pass.after, limit).await.map_err(Failure::Source)?;
         let difference = self.file.put_page(pass.after, &page).await.map_err(Failure::File)?;
-        if !pass.is_first {
+        if !is_first {
             pass.suspects = difference.logged;
             pass.next_page = Instant::now() + EVERY;
         }
@@ -277,8 +278,8 @@ impl<'a> Following<'a> {
         if difference.changed > 0 {
             self.count().await?;
         }
-        let is_hurried = self.pass.as_ref().is_some_and(|pass| pass.is_first);
-        Ok(if is_hurried { Next::AtOnce } else { Next::AfterAWakeUp })
+        // Also after its end: the next update makes the copy one that serves.
+        Ok(if is_first { Next::AtOnce } else { Next::AfterAWakeUp })
     }
 
     async fn end_pass(&mut self) -> Result<(), Failure> {

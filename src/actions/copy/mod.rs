@@ -29,8 +29,8 @@ use prepared::{PreparedSources, is_shared_part_readable};
 
 /// Pause between two requests that ask a source which failed.
 const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
-/// Age up to which a copy may stand in for a source that is only slow (microseconds).
-const CURRENT: i64 = 5 * SECOND;
+/// Age up to which a copy may stand in for a source that is only slow.
+const CURRENT: Duration = Duration::from_secs(5);
 /// Users that are remembered because their last change could not be written.
 const MOST_UNWRITTEN: usize = 100_000;
 /// The file in its folder, and that of its lock.
@@ -111,13 +111,16 @@ impl LocalCopy {
         self.current_as_of().is_some_and(|as_of| last_change.is_none_or(|at| at < as_of))
     }
 
-    /// Returns when it agreed with the source, if that was a moment ago: it has all changes from before.
+    /// Returns when it agreed with the source, if that was a moment ago.
     pub fn current_as_of(&self) -> Option<Instant> {
         let now = Instant::now();
+        self.as_of().filter(|as_of| now.saturating_duration_since(*as_of) <= CURRENT)
+    }
+
+    /// Returns when it last agreed with the source: it has all changes from before.
+    pub fn as_of(&self) -> Option<Instant> {
+        let now = Instant::now();
         let age = self.view().agreed.as_ref().map(|agreed| self.age_of(agreed))?;
-        if age > CURRENT {
-            return None;
-        }
         now.checked_sub(Duration::from_micros(age.unsigned_abs()))
     }
 
@@ -136,7 +139,12 @@ impl LocalCopy {
 
     /// Records that the source did not answer a request.
     pub fn source_failed(&self) {
-        let was_away = self.view().next_attempt.replace(Instant::now() + ATTEMPT_EVERY).is_some();
+        self.source_is_away(Instant::now() + ATTEMPT_EVERY);
+    }
+
+    /// Records that the source is known to be away, and when a request may ask it again.
+    pub fn source_is_away(&self, next_attempt: Instant) {
+        let was_away = self.view().next_attempt.replace(next_attempt).is_some();
         if !was_away {
             let age = self.report().and_then(|report| report.age);
             tracing::warn!(age, "the database is away; subscriptions are served from the local copy");

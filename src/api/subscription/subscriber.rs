@@ -68,17 +68,22 @@ impl State {
         // A database that is only slow may know of changes that the copy lacks.
         let may_replace = || !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown_to_everybody());
         // `as_of`: the copy's agreement before it was read.
-        let may_show = |as_of: Option<Instant>, found: &Found| {
+        let has_own_changes = |as_of: Option<Instant>, found: &Found| {
             let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
-            !self.panel.db.answers() || as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
+            as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
         };
-        let (could_replace, as_of) = (may_replace(), copy.current_as_of());
-        if could_replace
-            && !copy.may_ask_source()
-            && let Some(found) = from_copy(copy, username, key).await
-            && may_show(as_of, &found)
-        {
-            return Ok(found);
+        let is_away = !self.panel.db.answers();
+        let as_of = if is_away { copy.as_of() } else { copy.current_as_of() };
+        // Nobody waits for a database that is away: the probe of this process finds out when it is back.
+        if is_away || may_replace() && !copy.may_ask_source() {
+            if is_away {
+                copy.source_is_away(Instant::now());
+            }
+            if let Some(found) = from_copy(copy, username, key).await
+                && has_own_changes(as_of, &found)
+            {
+                return Ok(found);
+            }
         }
         // Who changed a moment ago waits for a slow database: the copy can't stand in for it.
         let is_quiet = !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown_to(None));
@@ -99,7 +104,9 @@ impl State {
         }
         copy.source_failed();
         let as_of = copy.current_as_of();
-        let found = from_copy(copy, username, key).await.filter(|found| !is_slow || may_show(as_of, found));
+        let found = from_copy(copy, username, key)
+            .await
+            .filter(|found| !is_slow || !self.panel.db.answers() || has_own_changes(as_of, found));
         found.ok_or_else(|| error.into())
     }
 
