@@ -53,7 +53,8 @@ attack: ## attack panels on this machine, longer than `make test` does: floods o
 bench: ## measure the panel under load, write docs/performance-tables.md and print what got slower (BENCH="--users 100000" measures less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS) \
-		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py"
+		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py \
+		&& python3 benches/http/edge.py && python3 benches/http/back_up.py"
 
 soak: ## measure memory over an hour of load and write docs/performance-tables.md (SOAK="--users 1000000 --minutes 10")
 	$(CARGO) build --locked --release --bin sarban --example seed
