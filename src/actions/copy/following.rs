@@ -113,7 +113,7 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// Reads what changes for a time in which nothing is written. What is in the file is served, except of users who changed.
+    /// Reads what changes for a time in which nothing is written. Who changes meanwhile is served from memory.
     pub(super) async fn look_on(&mut self, pause: Duration) {
         let end = Instant::now() + pause;
         loop {
@@ -220,6 +220,7 @@ impl<'a> Following<'a> {
                 self.copy.not_written(&update);
             }
             written?;
+            self.copy.written(&update);
             self.written_at = Some(Instant::now());
         }
         self.ahead = None;
@@ -266,6 +267,7 @@ impl<'a> Following<'a> {
         let limit = if is_first { FIRST_PAGE } else { PAGE };
         let page = self.source.page(pass.after, limit).await.map_err(Failure::Source)?;
         let difference = self.file.put_page(pass.after, &page).await.map_err(Failure::File)?;
+        self.copy.page_written(pass.after, difference.last);
         if !is_first {
             pass.suspects = difference.logged;
             pass.next_page = Instant::now() + EVERY;

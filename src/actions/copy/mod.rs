@@ -9,8 +9,8 @@ mod prepared;
 mod reading;
 pub mod serving;
 pub mod source;
+mod unwritten;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -26,13 +26,12 @@ use crate::foundation::lock;
 use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::{Db, StoreError};
 use prepared::{PreparedSources, is_shared_part_readable};
+use unwritten::Unwritten;
 
 /// Pause between two requests that ask a source which failed.
 const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
 /// Age up to which a copy may stand in for a source that is only slow.
 const CURRENT: Duration = Duration::from_secs(5);
-/// Users that are remembered because their last change could not be written.
-const MOST_UNWRITTEN: usize = 100_000;
 /// The file in its folder, and that of its lock.
 const FILE: &str = "subscriptions.copy";
 const LOCK: &str = "subscriptions.copy.lock";
@@ -76,8 +75,8 @@ struct View {
     is_shared_part_readable: bool,
     /// True if that of the source was written by a version that this one can't read.
     is_source_newer: bool,
-    /// Users whose last change could not be written to the file. They are not served: it may be a revocation.
-    unwritten: HashSet<i64>,
+    /// Users whose last change could not be written to the file.
+    unwritten: Unwritten,
     /// Counts the changes of the shared part that this process has seen.
     shared_changes: u64,
     /// When the next request may ask the source, which failed; `None`: it answers.
@@ -108,13 +107,9 @@ impl LocalCopy {
 
     /// True if it agreed with the source a moment ago, and after this process last changed something.
     pub fn is_current(&self, last_change: Option<Instant>) -> bool {
-        self.current_as_of().is_some_and(|as_of| last_change.is_none_or(|at| at < as_of))
-    }
-
-    /// Returns when it agreed with the source, if that was a moment ago.
-    pub fn current_as_of(&self) -> Option<Instant> {
         let now = Instant::now();
-        self.as_of().filter(|as_of| now.saturating_duration_since(*as_of) <= CURRENT)
+        let as_of = self.as_of().filter(|as_of| now.saturating_duration_since(*as_of) <= CURRENT);
+        as_of.is_some_and(|as_of| last_change.is_none_or(|at| at < as_of))
     }
 
     /// Returns when it last agreed with the source: it has all changes from before.
@@ -198,14 +193,21 @@ impl LocalCopy {
 
     /// Changes of these users could not be written.
     fn not_written(&self, update: &Update) {
-        let mut view = self.view();
-        let ids = update.users.iter().map(|user| user.id).chain(update.gone.iter().copied());
-        let room = MOST_UNWRITTEN.saturating_sub(view.unwritten.len());
-        view.unwritten.extend(ids.take(room));
+        self.view().unwritten.add(update);
+    }
+
+    /// These users were written.
+    fn written(&self, update: &Update) {
+        self.view().unwritten.written(update);
+    }
+
+    /// The users behind this one were read and written, up to and including `last`; `None`: all of them.
+    fn page_written(&self, after: i64, last: Option<i64>) {
+        self.view().unwritten.page_written(after, last);
     }
 
     fn all_is_written(&self) {
-        self.view().unwritten = HashSet::new();
+        self.view().unwritten = Unwritten::default();
     }
 
     fn agreed(&self, agreed: Agreement) {

@@ -36,22 +36,18 @@ impl LocalCopy {
     }
 
     /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't
-    /// serve, or not this user.
+    /// serve.
     pub async fn subscriber(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
-        let (file, age, is_all_written) = {
+        let (file, age) = {
             let view = self.view();
-            let age = view.agreed.as_ref().map(|agreed| self.age_of(agreed) / SECOND);
-            (view.file.clone(), age, view.unwritten.is_empty())
+            (view.file.clone(), view.agreed.as_ref().map(|agreed| self.age_of(agreed) / SECOND))
         };
         let (Some(file), Some(age), true) = (file, age, self.can_serve()) else { return Ok(None) };
         let Some(prepared) = self.prepared(&file).await? else { return Ok(None) };
         let mut found = file.users(username).await?;
+        self.view().unwritten.correct(username, &mut found);
         let is_of_key = |user: &crate::domain::copy::CopiedUser| bool::from(user.key.as_bytes().ct_eq(key.as_bytes()));
         let index = found.iter().position(is_of_key).unwrap_or(0);
-        // What the file says of this user may be over.
-        if !is_all_written && found.get(index).is_none_or(|user| self.view().unwritten.contains(&user.id)) {
-            return Ok(None);
-        }
         let user = (!found.is_empty()).then(|| found.swap_remove(index));
         let owner = |id| prepared.owners.iter().find(|owner| owner.id == id).cloned();
         Ok(Some(CopiedSubscriber { user: user.map(|user| Arc::new(user.user(owner))), sources: prepared.sources, age }))

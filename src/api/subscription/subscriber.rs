@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::actions::copy::LocalCopy;
 use crate::actions::subscriptions::Sources;
@@ -20,6 +20,10 @@ use crate::store::{Condition, StoreError};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait otherwise: longer than the database's own limits.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for the probe's verdict on a database that did not answer a request: it takes up to a second until the probe asks, and its
+/// own limit.
+const VERDICT: Duration = Duration::from_secs(4);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Header of what came from the copy: seconds since it last agreed with the database.
 const COPY_AGE: HeaderName = HeaderName::from_static("x-subscription-copy-age");
 
@@ -65,30 +69,23 @@ impl State {
         let Some(copy) = self.options.copy.as_ref().filter(|copy| copy.can_serve()) else {
             return Ok(self.find_in_database(username).await?);
         };
-        // A database that is only slow may know of changes that the copy lacks.
-        let may_replace = || !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown_to_everybody());
-        // `as_of`: the copy's agreement before it was read.
-        let has_own_changes = |as_of: Option<Instant>, found: &Found| {
-            let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
-            as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
-        };
-        let is_away = !self.panel.db.answers();
-        let as_of = if is_away { copy.as_of() } else { copy.current_as_of() };
+        let is_away = self.panel.db.is_away();
+        let is_current = self.is_current(copy);
         // Nobody waits for a database that is away: the probe of this process finds out when it is back.
-        if is_away || may_replace() && !copy.may_ask_source() {
-            if is_away {
-                copy.source_is_away(Instant::now());
-            }
+        if is_away {
+            copy.source_is_away(Instant::now());
+        }
+        if is_away || is_current && !copy.may_ask_source() {
+            let as_of = copy.as_of();
             if let Some(found) = from_copy(copy, username, key).await
-                && has_own_changes(as_of, &found)
+                && self.has_own_changes(as_of, &found)
             {
                 return Ok(found);
             }
         }
         // Who changed a moment ago waits for a slow database: the copy can't stand in for it.
-        let is_quiet = !self.panel.db.answers() || copy.is_current(self.panel.changes.last_shown_to(None));
-        let limit = if is_quiet { PATIENCE } else { LIMIT };
-        let error = match timeout(limit, self.find_in_database(username)).await {
+        let is_quiet = is_away || copy.is_current(self.panel.changes.last_shown_to(None));
+        let error = match timeout(if is_quiet { PATIENCE } else { LIMIT }, self.find_in_database(username)).await {
             Ok(Ok(found)) => {
                 copy.source_answered();
                 return Ok(found);
@@ -97,17 +94,42 @@ impl State {
             Ok(Err(error)) => error,
             Err(_) => StoreError::timed_out("the user of a link"),
         };
-        let is_slow = error.condition() == Some(Condition::TimedOut);
-        // The copy may have caught up meanwhile.
-        if is_slow && !may_replace() {
-            return Err(error.into());
+        if error.condition() == Some(Condition::TimedOut) {
+            return self.stand_in(copy, username, key, is_current).await.ok_or_else(|| error.into());
         }
         copy.source_failed();
-        let as_of = copy.current_as_of();
-        let found = from_copy(copy, username, key)
-            .await
-            .filter(|found| !is_slow || !self.panel.db.answers() || has_own_changes(as_of, found));
-        found.ok_or_else(|| error.into())
+        from_copy(copy, username, key).await.ok_or_else(|| error.into())
+    }
+
+    /// The user from the copy instead of a database that did not answer in time. If that is only slow, it may know of changes that the
+    /// copy lacks; whether it is away the probe finds out soon. `was_current`: the copy was when the request came.
+    async fn stand_in(&self, copy: &LocalCopy, username: &str, key: &str, was_current: bool) -> Option<Found> {
+        let end = Instant::now() + VERDICT;
+        loop {
+            let (is_away, as_of) = (self.panel.db.is_away(), copy.as_of());
+            if (is_away || was_current || self.is_current(copy))
+                && let Some(found) = from_copy(copy, username, key).await
+                && (is_away || self.has_own_changes(as_of, &found))
+            {
+                copy.source_failed();
+                return Some(found);
+            }
+            if end <= Instant::now() {
+                return None;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// True if the copy agreed with the database a moment ago, and has what this panel changed in all subscriptions.
+    fn is_current(&self, copy: &LocalCopy) -> bool {
+        copy.is_current(self.panel.changes.last_shown_to_everybody())
+    }
+
+    /// True if a user of the copy has what this panel changed. `as_of`: the copy's agreement before the user was read.
+    fn has_own_changes(&self, as_of: Option<Instant>, found: &Found) -> bool {
+        let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
+        as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
     }
 
     async fn find_in_database(&self, username: &str) -> Result<Found, StoreError> {

@@ -152,6 +152,11 @@ impl LastCondition {
         lock(&self.0).probed.is_none()
     }
 
+    /// True if the last probe could not even read.
+    pub(in crate::store) fn is_away(&self) -> bool {
+        lock(&self.0).probed.is_some_and(|condition| condition != Condition::ReadOnly)
+    }
+
     fn get_at(&self, now: Instant) -> Option<Condition> {
         let mut last = lock(&self.0);
         last.met.take_if(|(_, at)| now.saturating_duration_since(*at) > REMEMBERED);

@@ -153,6 +153,11 @@ impl Db {
         self.last_condition().answers()
     }
 
+    /// True if the last probe could not even read.
+    pub fn is_away(&self) -> bool {
+        self.last_condition().is_away()
+    }
+
     pub(super) const fn last_condition(&self) -> &LastCondition {
         match self {
             Self::Pg(pool) => pool.condition(),

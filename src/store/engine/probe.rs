@@ -27,18 +27,14 @@ impl Db {
         let read_only = match &answer {
             Ok(read_only) => *read_only,
             Err(error) => {
-                let mut refusal = None;
-                if let Self::Pg(pool) = self {
-                    pool.abandon_if_silent(asked).await;
-                    refusal = pool.refusal_since(asked);
-                }
-                last.set_probed(Some(match error.fault() {
-                    // The time passed with further attempts to connect.
-                    Fault::Unavailable(Condition::TimedOut) => refusal.unwrap_or(Condition::TimedOut),
-                    Fault::Unavailable(condition) => condition,
-                    // It answers, but not what was asked.
-                    _ => Condition::Unreachable,
-                }));
+                let Self::Pg(pool) = self else {
+                    last.set_probed(Some(condition_of(error, None)));
+                    return answer.map(drop);
+                };
+                // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
+                last.set_probed(Some(condition_of(error, pool.refusal_since(asked))));
+                pool.abandon_if_silent(asked).await;
+                last.set_probed(Some(condition_of(error, pool.refusal_since(asked))));
                 return answer.map(drop);
             }
         };
@@ -66,5 +62,16 @@ impl Db {
             Self::Pg(pool) => read_only && !pool.is_read_only(),
             Self::Lite(_) => read_only,
         })
+    }
+}
+
+/// What a probe that failed says of the database. `refusal`: why it refused a connection meanwhile.
+fn condition_of(error: &StoreError, refusal: Option<Condition>) -> Condition {
+    match error.fault() {
+        // The time passed with further attempts to connect.
+        Fault::Unavailable(Condition::TimedOut) => refusal.unwrap_or(Condition::TimedOut),
+        Fault::Unavailable(condition) => condition,
+        // It answers, but not what was asked.
+        _ => Condition::Unreachable,
     }
 }
