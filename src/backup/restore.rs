@@ -106,6 +106,7 @@ async fn refuse_contents(db: &Db) -> Result<(), BackupError> {
 }
 
 async fn fill(tx: &mut Tx, target: &Target, mut parts: Parts) -> Result<(Manifest, RestoredSpool), BackupError> {
+    tables::lock(tx).await.map_err(BackupError::store("could not lock the database"))?;
     // Once more, in the transaction that fills it.
     let words = contents(tx).await.map_err(BackupError::store("could not look whether the database is empty"))?.words();
     if !words.is_empty() {

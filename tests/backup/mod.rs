@@ -1,5 +1,6 @@
 //! Back-ups of either engine, restored into either.
 
+mod at_once;
 mod contents;
 mod damage;
 mod entered;
@@ -9,6 +10,7 @@ mod paused;
 mod round_trip;
 mod s3;
 mod s3_requests;
+mod slow_line;
 mod snapshot;
 mod spool;
 mod unconfirmed;

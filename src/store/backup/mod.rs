@@ -11,7 +11,7 @@ mod tuples;
 
 pub use catalog::{Column, DATA, JSON_COLUMNS, Kind, LEFT_OUT, SECRETS, Table, schema_version, tables};
 pub use load::Loader;
-pub use restored::{adjust, empty, last_ids, set_last_ids};
+pub use restored::{adjust, empty, last_ids, lock, set_last_ids};
 pub use rows::rows;
 pub use tuples::{Malformed, Tuple, Tuples};
 

@@ -34,6 +34,10 @@ statements! {
     // Nodes compare users' tags, not their keys, and may have keys that were issued after the back-up: each user's key is
     // sent again at the next full sync.
     RENEW_KEYS = "UPDATE nodes SET key_synced_seq = -1";
+    // Nobody else fills the database meanwhile: another restore waits, and finds it in use then. Readers do not wait.
+    LOCK =>
+        pg "LOCK TABLE admins, users, nodes IN SHARE ROW EXCLUSIVE MODE",
+        lite "SELECT 1";
     // Rows are checked against those that they refer to at the end, not each by itself.
     CHECK_LATER => pg "SELECT 1", lite "PRAGMA defer_foreign_keys = ON";
 }
@@ -43,6 +47,11 @@ row! {
         name: String,
         last: i64,
     }
+}
+
+/// Keeps others from filling the database until the transaction ends. On SQLite nobody else can write then.
+pub async fn lock(tx: &mut Tx) -> Result<(), StoreError> {
+    db_execute!(tx, LOCK)
 }
 
 /// Deletes the rows that migrations inserted into these tables.

@@ -111,11 +111,22 @@ pub(super) fn add(rows: &mut Vec<u8>, value: Option<&[u8]>) {
     rows.extend(value);
 }
 
-/// JSON in the form that is the same whichever engine stored it: sorted names, no white space.
+/// JSON in the form that is the same whichever engine stored it: sorted names, no white space, no negative zeros.
 pub(super) fn canonical_json(text: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     let mut value: Value = serde_json::from_slice(text)?;
     value.sort_all_objects();
+    drop_signs_of_zeros(&mut value);
     serde_json::to_vec(&value)
+}
+
+/// PostgreSQL's numbers have no negative zero.
+fn drop_signs_of_zeros(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() && number.as_f64() == Some(0.0) => *value = Value::from(0.0),
+        Value::Array(values) => values.iter_mut().for_each(drop_signs_of_zeros),
+        Value::Object(values) => values.values_mut().for_each(drop_signs_of_zeros),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -151,5 +162,7 @@ mod tests {
     fn json_has_one_form() {
         let form = canonical_json(br#"{ "b": [1, {"d":null,"c":2.50}], "a": "x" }"#).expect("JSON");
         assert_eq!(String::from_utf8_lossy(&form), r#"{"a":"x","b":[1,{"c":2.5,"d":null}]}"#);
+        let zeros = canonical_json(br#"{"a": [-0, -0.0, 0.0, 0, -1]}"#).expect("JSON");
+        assert_eq!(String::from_utf8_lossy(&zeros), r#"{"a":[0.0,0.0,0.0,0,-1]}"#, "PostgreSQL has no other zeros");
     }
 }

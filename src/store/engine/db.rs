@@ -252,7 +252,8 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
 const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0; \
                           SET LOCAL statement_timeout = 0";
 
-const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+/// Also a reader that takes nothing for some minutes, because the place of a back-up is slow, does not look like one that has vanished.
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL tcp_user_timeout = 900000; \
                               SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0";
 
 fn postgres_options(url: &str, options: &OpenOptions) -> Result<(PgConnectOptions, PgPoolOptions), StoreError> {
