@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code for wrong arguments or settings; clap uses the same code.
 const WRONG_USAGE: u8 = 2;
+/// Time for threads of a command to end after it.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     match run(Cli::parse().command()) {
@@ -53,7 +56,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
-            runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::PREFLIGHT))
+            let done =
+                runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::PREFLIGHT));
+            // A thread that still writes a file which nobody wants any more removes it. One may be blocked in a system call.
+            runtime.shutdown_timeout(LAST_WRITES);
+            done
         }
     }
 }

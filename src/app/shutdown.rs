@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
 use super::health::Watchers;
+use crate::foundation::is_ignored;
 
 /// Time within which a SIGTERM belongs to the SIGHUP before it.
 const TOGETHER: Duration = Duration::from_millis(500);
@@ -30,7 +31,8 @@ impl Shutdown {
     /// SIGHUP stays ignored where the parent ignores it, as `nohup` does.
     pub(super) fn on_signals(taken_over: CancellationToken) -> io::Result<Self> {
         let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        let hangup = SignalKind::hangup();
+        let hangup = if is_ignored(hangup.as_raw_value()) { None } else { Some(signal(hangup)?) };
         let requested = CancellationToken::new();
         tokio::spawn(follow_signals(term, int, hangup, requested.clone()));
         let shutdown = Self { requested, taken_over };
@@ -61,13 +63,6 @@ impl Shutdown {
         }
         end
     }
-}
-
-/// True if the process was started with SIGHUP ignored: bit 0 of the mask that Linux shows.
-fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 async fn follow_signals(mut term: Signal, mut int: Signal, mut hangup: Option<Signal>, requested: CancellationToken) {

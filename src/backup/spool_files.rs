@@ -8,7 +8,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::BackupError;
-use crate::foundation::{create_private_folder, private_file};
+use crate::foundation::{create_private_folder, private_file, sync_folder};
 use crate::nodes::spool;
 
 /// The spool, from which nothing is removed until this is dropped.
@@ -89,7 +89,7 @@ impl RestoredSpool {
         if self.files.is_empty() {
             return Ok(());
         }
-        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        let synced = sync_folder(&self.folder);
         synced.map_err(BackupError::io(format!("could not write {}", self.folder.display())))
     }
 

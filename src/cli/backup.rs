@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::interruption::interruption;
 use super::usage_error::UsageError;
 use super::{database, output};
 use crate::backup::{CreateOptions, Manifest, Pace, Place, create};
@@ -59,7 +60,7 @@ pub(super) async fn run(args: BackupArgs, settings: &Settings) -> anyhow::Result
         return Err(UsageError(format!("there is no database at {}; check {source}", path.display())).into());
     }
     let db = database::open(settings.database.url.clone(), settings).await?;
-    let result = async {
+    let work = async {
         if migrate::version(&db).await? == 0 {
             return Err(UsageError::new("the database is empty: there is nothing to back up").into());
         }
@@ -74,11 +75,23 @@ pub(super) async fn run(args: BackupArgs, settings: &Settings) -> anyhow::Result
         let (manifest, file) = create(&db, options, file, now).await?;
         let (file, bytes) = file.finish().await?;
         Ok::<_, anyhow::Error>(Report { file, bytes, encrypted, manifest })
-    }
-    .await;
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = interruption_of(&place) => Err(anyhow::anyhow!("interrupted")),
+    };
     db.close().await;
     let report = result?;
     if args.json { output::json(&report) } else { Ok(print(&report)?) }
+}
+
+/// Ends a back-up in a file, of which nothing is left then. A part on its way to S3 could take minutes, and the bucket's rules
+/// remove what is left.
+async fn interruption_of(place: &Place) {
+    match place {
+        Place::File(_) | Place::Folder(_) => interruption().await,
+        Place::S3(_) => std::future::pending().await,
+    }
 }
 
 fn print(report: &Report) -> std::io::Result<()> {

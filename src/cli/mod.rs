@@ -13,6 +13,7 @@ mod edges;
 mod export;
 mod healthcheck;
 mod import;
+mod interruption;
 mod migrate;
 mod operator;
 mod output;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::interruption::interruption;
 use super::usage_error::UsageError;
 use super::{database, output};
 use crate::backup::{AuditNote, BackupError, Identities, Manifest, Place, Scratch, Target, restore};
@@ -40,10 +41,14 @@ pub(super) async fn run(args: RestoreArgs, settings: &Settings) -> anyhow::Resul
     let keys = args.age_identity.as_deref().map(Identities::read).transpose()?.unwrap_or_default();
     let (file, from) = Place::parse(&args.from, &settings.s3)?.open().await?;
     let restored = if args.verify {
+        let interrupted = interruption();
         let scratch = Scratch::create().await?;
-        let restored = restore(scratch.target(), from, keys).await;
+        let restored = tokio::select! {
+            restored = restore(scratch.target(), from, keys) => Some(restored),
+            () = interrupted => None,
+        };
         scratch.remove().await;
-        restored
+        restored.ok_or_else(|| anyhow::anyhow!("interrupted"))?
     } else {
         let db = database::open(settings.database.url.clone(), settings).await?;
         let direct = database::open(settings.database.direct_url().clone(), settings).await?;

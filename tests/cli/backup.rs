@@ -1,8 +1,14 @@
 //! `sarban backup` and `sarban restore` as a person uses them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 use sarban::store::{Db, OpenOptions};
 use serde_json::Value;
 
@@ -48,4 +54,80 @@ async fn panel_moves_to_another_database(into: OpenOptions) {
     let other = dir.file("other", "PGDMP: a dump of PostgreSQL");
     let other = dir.run(&["restore", "--from", other.to_str().expect("a path"), "--verify"], &new).expect_failure(2);
     assert!(other.contains("not a back-up of Sarban"), "{other}");
+}
+
+impl WorkDir {
+    /// Starts a command, and ends it by SIGTERM once it has begun to write a file of this kind. Calls `then` once that file is gone.
+    fn interrupt(&self, arguments: &[&str], is_begun: fn(&str) -> bool, then: impl FnOnce()) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sarban"));
+        command.args(arguments).env_clear().env("SQLALCHEMY_DATABASE_URL", "sqlite:///old.sqlite3");
+        command.env("TMPDIR", self.0.path()).current_dir(self.0.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = Running(Some(command.spawn().expect("it starts")));
+        let exists = || names(self.0.path().to_owned()).iter().any(|name| is_begun(name));
+        until("the file is begun", exists);
+        child.terminate();
+        until("the file is gone", || !exists());
+        then();
+        let ended = child.0.take().expect("a child").wait_with_output().expect("it ends");
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        String::from_utf8(ended.stderr).expect("text")
+    }
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the folder");
+    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect()
+}
+
+/// A process that does not outlive a test that fails.
+struct Running(Option<Child>);
+
+impl Running {
+    fn terminate(&self) {
+        let child = self.0.as_ref().expect("a child");
+        kill_process(Pid::from_child(child), Signal::TERM).expect("a process");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < limit, "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn interrupted_commands_leave_nothing() {
+    let dir = WorkDir::new();
+    let old = [("SQLALCHEMY_DATABASE_URL", "sqlite:///old.sqlite3")];
+    dir.run(&["migrate"], &old).expect_success();
+    // A back-up waits for this lock once it has begun its file.
+    fs::create_dir(dir.0.path().join("spool")).expect("a folder");
+    let spool = File::open(dir.0.path().join("spool")).expect("the folder");
+    flock(&spool, FlockOperation::LockExclusive).expect("a lock");
+    let said =
+        dir.interrupt(&["backup", "--to", "mine.backup"], |name| name.ends_with(".partial"), || drop(spool));
+    assert_eq!(said, "sarban: interrupted\n");
+    assert!(!dir.0.path().join("mine.backup").exists());
+
+    // Nobody writes into this pipe.
+    let pipe = dir.0.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    let writer = File::options().read(true).write(true).open(&pipe).expect("it opens");
+    let said = dir.interrupt(
+        &["restore", "--verify", "--from", "pipe"],
+        |name| name.starts_with("sarban-verify-"),
+        || drop(writer),
+    );
+    assert_eq!(said, "sarban: interrupted\n");
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::foundation::private_file;
+use crate::foundation::{private_file, sync_folder};
 
 /// The file, created with mode 0600 when the first bytes are set aside. Dropped without `commit`, it is as before.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Aside {
         let Some((file, _)) = &self.file else { return Ok(None) };
         file.sync_all()?;
         if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
+            sync_folder(folder)?;
         }
         self.file = None;
         Ok(Some(std::mem::take(&mut self.path)))

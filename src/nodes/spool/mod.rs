@@ -36,7 +36,7 @@ use uuid::Uuid;
 
 use crate::domain::spool_use::SpoolUse;
 use crate::domain::usage::UsageReply;
-use crate::foundation::{create_private_folder, private_file};
+use crate::foundation::{create_private_folder, private_file, sync_folder};
 use aside::Aside;
 
 pub use hold::{Hold, hold};
@@ -126,7 +126,7 @@ impl Spool {
         let file = private_file().read(true).write(true).create_new(true).open(&unlocked)?;
         file_lock::lock(&file, &unlocked)?;
         fs::rename(&unlocked, &path)?;
-        File::open(folder)?.sync_all()?;
+        sync_folder(folder)?;
         Ok(Self {
             path,
             file,
