@@ -51,13 +51,9 @@ impl<W: Write> BlockWriter<W> {
     }
 
     pub(super) fn write(&mut self, kind: BlockKind, content: &[u8]) -> io::Result<()> {
-        let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "a block is too large");
+        let length = readable(content.len())?;
         let packed = self.compressor.compress(content)?;
-        let lengths = lengths(
-            kind as u8,
-            u32::try_from(content.len()).map_err(too_large)?,
-            u32::try_from(packed.len()).map_err(too_large)?,
-        );
+        let lengths = lengths(kind as u8, length, readable(packed.len())?);
         self.digest = digest(self.digest, &lengths, &packed);
         self.out.write_all(&lengths)?;
         self.out.write_all(&self.digest.to_le_bytes())?;
@@ -139,6 +135,12 @@ impl From<io::Error> for BlockFault {
     }
 }
 
+/// Fails for a length that [`BlockReader`] refuses: such a back-up could not be restored.
+fn readable(length: usize) -> io::Result<u32> {
+    let too_large = || io::Error::new(io::ErrorKind::InvalidInput, "a block is too large");
+    u32::try_from(length).ok().filter(|length| *length <= MAX).ok_or_else(too_large)
+}
+
 fn lengths(kind: u8, content: u32, packed: u32) -> [u8; LENGTHS] {
     let ([a, b, c, d], [e, f, g, h]) = (content.to_le_bytes(), packed.to_le_bytes());
     [kind, a, b, c, d, e, f, g, h]
@@ -176,6 +178,11 @@ mod tests {
     fn blocks_are_read_as_written() {
         let blocks = read(&written()[MAGIC.len()..]).expect("readable");
         assert_eq!(blocks, [(BlockKind::Head, 4), (BlockKind::Rows, 3_000), (BlockKind::End, 0)]);
+    }
+
+    #[test]
+    fn length_that_is_written_can_be_read() {
+        assert!(readable(MAX as usize).is_ok() && readable(MAX as usize + 1).is_err() && readable(1 << 33).is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::BackupError;
-use super::names::{is_name, is_partial, partial_name};
-use crate::foundation::private_file;
+use super::names::{is_name, is_partial, partial_name, too_many};
+use crate::foundation::{private_file, sync_folder};
 
 /// Age from which nobody writes a file any more.
 pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3_600);
@@ -28,13 +28,16 @@ pub(super) fn newest(folder: &Path) -> Result<PathBuf, BackupError> {
     Ok(folder.join(newest))
 }
 
-/// Removes the back-ups of a folder but these newest ones. Returns their number.
-pub(super) fn remove_all_but(folder: &Path, keep: usize) -> Result<usize, BackupError> {
-    let mut old = names(folder, is_name)?;
-    old.truncate(old.len().saturating_sub(keep));
+/// Removes the back-ups of a folder but the one that was just made and the newest others, `keep` in all. Returns their number.
+pub(super) fn remove_all_but(folder: &Path, made: &str, keep: usize) -> Result<usize, BackupError> {
+    let old = too_many(names(folder, is_name)?, String::as_str, made, keep);
     for name in &old {
         let path = folder.join(name);
-        fs::remove_file(&path).map_err(BackupError::io(format!("could not remove {}", path.display())))?;
+        match fs::remove_file(&path) {
+            // By another process, or by a person.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(BackupError::io(format!("could not remove {}", path.display())))?,
+        }
     }
     Ok(old.len())
 }
@@ -91,7 +94,7 @@ impl PendingFile {
                 _ => fs::rename(&self.temporary, &path),
             })?;
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()?;
+            sync_folder(folder)?;
             Ok(bytes)
         })();
         let bytes = finished.map_err(BackupError::io(format!("could not finish {}", path.display())))?;
@@ -145,6 +148,6 @@ mod tests {
         assert_eq!(remove_left_behind(folder.path()).expect("removed"), 1);
         assert!(!left.exists() && stays.iter().all(|path| path.exists()));
         assert_eq!(newest(folder.path()).expect("one"), folder.path().join(name), "not the one that somebody named");
-        assert_eq!(remove_all_but(folder.path(), 1).expect("removed"), 0);
+        assert_eq!(remove_all_but(folder.path(), name, 1).expect("removed"), 0);
     }
 }

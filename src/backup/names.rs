@@ -30,6 +30,14 @@ pub(super) fn is_file_of_back_up(name: &str) -> bool {
     name.ends_with(SUFFIX) || name.ends_with(SUFFIX_ENCRYPTED)
 }
 
+/// Returns those of these back-ups of a folder, the oldest first, that are too many if `keep` stay. The one that was just made stays
+/// in any case: others have later names if a clock was ahead.
+pub(super) fn too_many<T>(mut back_ups: Vec<T>, name: impl Fn(&T) -> &str, made: &str, keep: usize) -> Vec<T> {
+    back_ups.retain(|it| name(it) != made);
+    back_ups.truncate(back_ups.len().saturating_sub(keep.saturating_sub(1)));
+    back_ups
+}
+
 /// Name of a file that is being written, until it gets the name `name`.
 pub(super) fn partial_name(name: &str) -> String {
     format!("{name}.{}{PARTIAL}", Uuid::new_v4().simple())

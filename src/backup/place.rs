@@ -58,6 +58,15 @@ impl Place {
         }
     }
 
+    /// Returns the address of the file, or of the newest back-up of the folder.
+    pub async fn newest(&self) -> Result<String, BackupError> {
+        match self {
+            Self::File(path) => Ok(path.display().to_string()),
+            Self::Folder(folder) => files::newest(folder).map(|path| path.display().to_string()),
+            Self::S3(place) => place.newest_address().await,
+        }
+    }
+
     /// Opens a back-up: the file, or the newest of the folder. Returns its address.
     pub async fn open(&self) -> Result<(String, Box<dyn Read + Send>), BackupError> {
         let path = match self {
@@ -72,15 +81,17 @@ impl Place {
         Ok((path.display().to_string(), Box::new(file)))
     }
 
-    /// Removes the back-ups of the folder but these newest ones. Returns their number.
-    pub async fn remove_all_but(&self, keep: usize) -> Result<usize, BackupError> {
+    /// Removes the back-ups of the folder but the one that was just made, which has this address, and the newest others, `keep`
+    /// in all. Returns their number.
+    pub async fn remove_all_but(&self, made: &str, keep: usize) -> Result<usize, BackupError> {
+        let made = made.rsplit('/').next().unwrap_or(made).to_owned();
         match self {
             Self::File(_) => Ok(0),
             Self::Folder(folder) => {
                 let folder = folder.clone();
-                blocking(move || files::remove_all_but(&folder, keep)).await
+                blocking(move || files::remove_all_but(&folder, &made, keep)).await
             }
-            Self::S3(place) => place.remove_all_but(keep).await,
+            Self::S3(place) => place.remove_all_but(&made, keep).await,
         }
     }
 

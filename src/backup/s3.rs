@@ -13,7 +13,7 @@ use object_store::{
 use tokio::runtime::Handle;
 
 use super::error::BackupError;
-use super::names::{is_file_of_back_up, is_name};
+use super::names::{is_file_of_back_up, is_name, too_many};
 use crate::config::backup::S3Settings;
 
 /// Bytes of a part, and of a block that is read: S3 allows 10,000 parts of 5 MiB or more, so 80 GiB.
@@ -37,6 +37,8 @@ pub struct S3Place {
 /// An object that is being uploaded. Dropped before [`PendingObject::finish`], it is abandoned.
 pub struct PendingObject {
     runtime: Handle,
+    store: Arc<AmazonS3>,
+    path: Path,
     upload: Option<Box<dyn MultipartUpload>>,
     shown: String,
     part: Vec<u8>,
@@ -103,7 +105,8 @@ impl S3Place {
         let shown = self.shown(&path);
         let begun = self.store.put_multipart_opts(&path, PutMultipartOptions::default()).await;
         let upload = Some(begun.map_err(self.failed(format!("could not write {shown}")))?);
-        Ok(PendingObject { runtime: Handle::current(), upload, shown, part: Vec::new(), bytes: 0 })
+        let (runtime, store) = (Handle::current(), self.store.clone());
+        Ok(PendingObject { runtime, store, path, upload, shown, part: Vec::new(), bytes: 0 })
     }
 
     /// Opens the object, or the newest below it.
@@ -115,6 +118,11 @@ impl S3Place {
         let (runtime, store) = (Handle::current(), self.store.clone());
         let (etag, size) = (opened.e_tag, opened.size);
         Ok((shown, ObjectReader { runtime, store, path, etag, size, read: 0, rest: Bytes::new() }))
+    }
+
+    /// Returns the address of the newest back-up in the folder.
+    pub(super) async fn newest_address(&self) -> Result<String, BackupError> {
+        Ok(self.shown(&self.newest().await?))
     }
 
     async fn newest(&self) -> Result<Path, BackupError> {
@@ -133,10 +141,9 @@ impl S3Place {
         Ok(paths)
     }
 
-    /// Removes the back-ups but these newest ones.
-    pub(super) async fn remove_all_but(&self, keep: usize) -> Result<usize, BackupError> {
-        let mut old = self.names().await?;
-        old.truncate(old.len().saturating_sub(keep));
+    /// Removes the back-ups but the one that was just made and the newest others.
+    pub(super) async fn remove_all_but(&self, made: &str, keep: usize) -> Result<usize, BackupError> {
+        let old = too_many(self.names().await?, |path| path.filename().unwrap_or_default(), made, keep);
         for path in &old {
             let removed = self.store.delete(path).await;
             removed.map_err(self.failed(format!("could not remove {}", self.shown(path))))?;
@@ -154,12 +161,22 @@ impl PendingObject {
             if !self.part.is_empty() {
                 upload.put_part(std::mem::take(&mut self.part).into()).await.map_err(during())?;
             }
-            upload.complete().await.map_err(during())?;
+            let completed = upload.complete().await;
+            match completed {
+                // The answer to an attempt was lost, and a server forgets uploads that are complete.
+                Err(object_store::Error::NotFound { .. }) if is_there(&self.store, &self.path, self.bytes).await => {}
+                completed => drop(completed.map_err(during())?),
+            }
         }
         self.upload = None;
         let bytes = self.bytes;
         Ok((shown, bytes))
     }
+}
+
+/// True if there is an object of this size.
+async fn is_there(store: &AmazonS3, path: &Path, bytes: u64) -> bool {
+    store.head(path).await.is_ok_and(|found| found.size == bytes)
 }
 
 impl Write for PendingObject {

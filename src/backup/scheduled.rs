@@ -39,10 +39,17 @@ impl Scheduled {
         create(db, options, file, now).await.map(|(_, file)| file)
     }
 
-    /// Removes the oldest back-ups, and what is left of those that were never finished. Returns their number.
-    pub async fn remove_old(&self) -> Result<usize, BackupError> {
+    /// Removes the oldest back-ups, never the one that was just made, and what is left of those that were never finished. Returns
+    /// their number.
+    pub async fn remove_old(&self, made: &str) -> Result<usize, BackupError> {
         let left = self.place.remove_left_behind().await?;
         let keep = self.settings.keep;
-        Ok(left + if keep == 0 { 0 } else { self.place.remove_all_but(keep).await? })
+        Ok(left + if keep == 0 { 0 } else { self.place.remove_all_but(made, keep).await? })
+    }
+
+    /// Returns the address of the back-up that a restore from the place would read, if it is another one than this, which was
+    /// just made.
+    pub async fn taken_for_newer(&self, made: &str) -> Result<Option<String>, BackupError> {
+        Ok(Some(self.place.newest().await?).filter(|newest| newest != made))
     }
 }

@@ -84,8 +84,9 @@ async fn back_ups_in_a_bucket_are_listed_read_and_removed(db: Db) {
     }
     assert_eq!(written[0].0, "s3://backups/panels/one/sarban-2023-11-14T22-13-20Z.backup");
     assert!(written[2].1 > 17 << 20, "{} bytes are not more than a part", written[2].1);
-    assert_eq!(s3.place("s3://backups/panels").remove_all_but(1).await.expect("removed"), 0, "another folder");
-    assert_eq!(place.remove_all_but(2).await.expect("removed"), 1);
+    let made = &written[2].0;
+    assert_eq!(s3.place("s3://backups/panels").remove_all_but(made, 1).await.expect("removed"), 0, "another folder");
+    assert_eq!(place.remove_all_but(made, 2).await.expect("removed"), 1);
     let gone = s3.place(&written[0].0).open().await.map(|(address, _)| address);
     assert!(matches!(gone, Err(BackupError::S3 { .. })), "{gone:?}");
 

@@ -17,6 +17,7 @@ use crate::support::database::{number, on_both_engines, texts};
 
 on_both_engines!(
     each_run_writes_one_and_the_oldest_are_removed,
+    new_back_up_stays_although_others_have_later_names,
     deposed_leader_leaves_no_file,
     failure_is_notified_once_a_day
 );
@@ -59,6 +60,19 @@ async fn each_run_writes_one_and_the_oldest_are_removed(db: Db) {
     let manifest = restore(scratch.target(), file, Identities::default()).await.expect("a good back-up").manifest;
     scratch.remove().await;
     assert_eq!(manifest.rows("nodes"), 1);
+}
+
+async fn new_back_up_stays_although_others_have_later_names(db: Db) {
+    let folder = tempdir().expect("a folder");
+    let later = ["sarban-2036-01-01T03-00-00Z.backup", "sarban-2036-01-02T03-00-00Z.backup"];
+    for name in later {
+        std::fs::write(folder.path().join(name), "made when a clock was ahead").expect("a file");
+    }
+    let mut leader = Leader::with_back_ups(&db, &settings(folder.path())).await;
+    for (day, name) in [(0, "sarban-2023-11-14T22-13-20Z.backup"), (1, "sarban-2023-11-15T22-13-20Z.backup")] {
+        leader.run(Task::BackUp, NOW.plus(day * DAY)).await.expect("a back-up");
+        assert_eq!(files(folder.path()), [name, later[1]]);
+    }
 }
 
 async fn deposed_leader_leaves_no_file(db: Db) {

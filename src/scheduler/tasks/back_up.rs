@@ -34,13 +34,21 @@ async fn make(context: &Context, scheduled: &Scheduled) -> Result<i64, TaskError
     context.fence.transaction("finish back-up", async |_| Ok::<_, TaskError>(())).await?;
     let (address, bytes) = pending.finish().await.map_err(TaskError::BackUp)?;
     tracing::info!(address, bytes, "a back-up was made");
-    match scheduled.remove_old().await {
+    match scheduled.remove_old(&address).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old back-ups were removed"),
         // The back-up is good, and the next run tries again.
         Err(error) => {
             tracing::warn!(error = with_sources(&error), "old back-ups could not be removed; check BACKUP_TO");
         }
+    }
+    // A place that can't be listed was reported just now.
+    if let Ok(Some(newest)) = scheduled.taken_for_newer(&address).await {
+        tracing::warn!(
+            newest,
+            made = address,
+            "BACKUP_TO has a back-up with a later time, as if a clock was ahead; a restore would read that one: rename it"
+        );
     }
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
