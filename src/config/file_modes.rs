@@ -14,8 +14,8 @@ use super::database_url::DatabaseUrl;
 
 /// Entries of a folder that are looked at for exports and back-ups.
 const ENTRIES: usize = 1_000;
-/// First bytes of SQLite's files, which exports are too, and of `pg_dump`'s.
-const BACKUPS: [&[u8]; 2] = [b"SQLite format 3\0", b"PGDMP"];
+/// First bytes of SQLite's files, which exports are too, of `pg_dump`'s, and of back-ups that are not encrypted.
+const BACKUPS: [&[u8]; 3] = [b"SQLite format 3\0", b"PGDMP", b"sarban back-up "];
 
 /// A file or folder that others can read or change. Its text ends with the command that ends this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,9 @@ pub fn find(settings: &Settings) -> Vec<Exposed> {
     paths.extend(files_in(&spool));
     paths.extend(settings.secret_files.iter().cloned());
     paths.extend(settings.tls.iter().map(|tls| tls.key.clone()));
-    for folder in beside.iter().chain([data]) {
+    // An address of S3 is no folder.
+    let back_ups = settings.backup.to.as_deref().map(PathBuf::from);
+    for folder in beside.iter().chain([data]).chain(&back_ups) {
         paths.extend(files_in(folder).into_iter().filter(|path| exposed(path).is_some() && is_backup(path)));
     }
     let mut found: Vec<Exposed> = Vec::new();
@@ -173,6 +175,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         create_dir(at("spool")).expect("a folder");
         chmod(&at("spool"), 0o755);
+        create_dir(at("backups")).expect("a folder");
         let database = "SQLite format 3\0 and pages";
         let files = [
             ("panel.db", database),
@@ -183,6 +186,7 @@ mod tests {
             ("key.pem", "secret"),
             ("export.sqlite3", database),
             ("backup.dump", "PGDMP"),
+            ("backups/copied.backup", "sarban back-up 1\n"),
             ("page.html", "<html>"),
         ];
         for (name, text) in files {
@@ -192,6 +196,7 @@ mod tests {
         let variables = [
             ("DATA_DIR", at("")),
             ("SQLALCHEMY_DATABASE_URL", PathBuf::from(format!("sqlite:///{}", at("panel.db").display()))),
+            ("BACKUP_TO", at("backups")),
             ("METRICS_TOKEN_FILE", at("token")),
             ("UVICORN_SSL_CERTFILE", at("page.html")),
             ("UVICORN_SSL_KEYFILE", at("key.pem")),
@@ -216,13 +221,14 @@ mod tests {
         assert_eq!(find(&settings), []);
         chmod(folder.path(), 0o755);
         let all = names(folder.path(), &find(&settings));
+        let copied = "backups/copied.backup";
         let expected =
-            ["", "backup.dump", "export.sqlite3", "key.pem", "panel.db", "panel.db-shm", "panel.db-wal", "spool"];
+            ["", "backup.dump", copied, "export.sqlite3", "key.pem", "panel.db", "panel.db-shm", "panel.db-wal", "spool"];
         assert_eq!(all, [&expected[..], &["spool/x.log", "token"]].concat());
         let expected = left_open(&settings);
         let left = secure(&settings);
         assert_eq!(left, expected);
-        assert_eq!(names(folder.path(), &left), ["", "backup.dump", "export.sqlite3", "key.pem", "token"]);
+        assert_eq!(names(folder.path(), &left), ["", "backup.dump", copied, "export.sqlite3", "key.pem", "token"]);
         for name in ["panel.db", "panel.db-wal", "panel.db-shm", "spool/x.log"] {
             assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
         }
