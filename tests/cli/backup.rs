@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use sarban::store::{Db, OpenOptions};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::WorkDir;
 use super::import::url;
