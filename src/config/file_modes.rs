@@ -222,8 +222,17 @@ mod tests {
         chmod(folder.path(), 0o755);
         let all = names(folder.path(), &find(&settings));
         let copied = "backups/copied.backup";
-        let expected =
-            ["", "backup.dump", copied, "export.sqlite3", "key.pem", "panel.db", "panel.db-shm", "panel.db-wal", "spool"];
+        let expected = [
+            "",
+            "backup.dump",
+            copied,
+            "export.sqlite3",
+            "key.pem",
+            "panel.db",
+            "panel.db-shm",
+            "panel.db-wal",
+            "spool",
+        ];
         assert_eq!(all, [&expected[..], &["spool/x.log", "token"]].concat());
         let expected = left_open(&settings);
         let left = secure(&settings);

@@ -116,8 +116,7 @@ fn interrupted_commands_leave_nothing() {
     fs::create_dir(dir.0.path().join("spool")).expect("a folder");
     let spool = File::open(dir.0.path().join("spool")).expect("the folder");
     flock(&spool, FlockOperation::LockExclusive).expect("a lock");
-    let said =
-        dir.interrupt(&["backup", "--to", "mine.backup"], |name| name.ends_with(".partial"), || drop(spool));
+    let said = dir.interrupt(&["backup", "--to", "mine.backup"], |name| name.ends_with(".partial"), || drop(spool));
     assert_eq!(said, "sarban: interrupted\n");
     assert!(!dir.0.path().join("mine.backup").exists());
 

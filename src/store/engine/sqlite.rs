@@ -307,7 +307,8 @@ async fn repeat_while_busy<T, F: Future<Output = sqlx::Result<T>>>(
 /// Connections that are closed soon after a long read: the next one is hours away. No statement of theirs counts as slow.
 fn snapshots(options: &OpenOptions, connect: SqliteConnectOptions) -> SqlitePool {
     let pool = SqlitePoolOptions::new().max_connections(2).min_connections(0).acquire_timeout(options.acquire_timeout);
-    pool.idle_timeout(Duration::from_secs(5)).connect_lazy_with(connect.row_buffer_size(1_000).disable_statement_logging())
+    pool.idle_timeout(Duration::from_secs(5))
+        .connect_lazy_with(connect.row_buffer_size(1_000).disable_statement_logging())
 }
 
 fn writer(options: &OpenOptions, opened: &Arc<AtomicU64>) -> SqlitePoolOptions {
