@@ -19,6 +19,7 @@ use sarban::domain::copy::{Agreement, CopiedUser, Update, UserPage};
 use sarban::domain::ids::UserId;
 use sarban::domain::moment::{HOUR, SECOND};
 use sarban::domain::user::User;
+use sarban::foundation::FailureStreak;
 use sarban::store::copy::file::CopyFile;
 use sarban::store::copy::source;
 use sarban::store::{Db, StoreError};
@@ -33,7 +34,9 @@ on_both_engines! {
     new_copy_fills_and_follows,
     damaged_copy_and_one_of_another_database_are_made_again,
     wrong_user_in_a_copy_is_repaired,
+    key_decides_between_two_users_of_one_name,
     second_process_of_a_folder_reads_and_takes_over,
+    file_that_is_opened_again_fails_no_request,
     copy_serves_up_to_its_age_and_no_longer,
     copy_is_as_old_as_it_is_while_the_clock_is_set_back,
     fetches_without_the_database_are_saved_afterwards,
@@ -68,10 +71,11 @@ impl Follower {
         // A copy that begins again serves nothing for a moment.
         let end = Instant::now() + Duration::from_secs(30);
         loop {
-            if let Some(found) = self.copy.subscriber(username, "").await.unwrap() {
+            let found = self.copy.subscriber(username, "").await;
+            if let Ok(Some(found)) = found {
                 return found.user.map(|user| (*user).clone());
             }
-            assert!(Instant::now() < end, "the copy serves nothing for 30 s");
+            assert!(Instant::now() < end, "the copy serves nothing for 30 s: {found:?}");
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -195,6 +199,22 @@ async fn wrong_user_in_a_copy_is_repaired(db: Db) {
     .await;
 }
 
+async fn key_decides_between_two_users_of_one_name(db: Db) {
+    let folder = with_users(&db).await;
+    drop(Follower::filled(&db, folder.path()).await);
+    // As for a moment after the name of a removed user passed to a new one.
+    let mut next = source::page(&db, 0, 1).await.unwrap().users.remove(0);
+    (next.id, next.key) = (9, "a9".to_owned());
+    let update = Update { users: vec![next], ..Update::default() };
+    until("the copy is changed", async || changed(&folder.path().join(FILE), update.clone()).await == Some(3)).await;
+    let copy = LocalCopy::new(folder.path(), Clock::real(), HOUR);
+    assert!(copy.open_to_serve().await.unwrap());
+    for (key, id) in [("a1", 1), ("a9", 9), ("none of theirs", 9)] {
+        let found = copy.subscriber("ann", key).await.unwrap().expect("the copy serves").user;
+        assert_eq!(found.map(|user| user.id), Some(UserId(id)), "{key}");
+    }
+}
+
 async fn second_process_of_a_folder_reads_and_takes_over(db: Db) {
     let folder = with_users(&db).await;
     let first = Follower::filled(&db, folder.path()).await;
@@ -225,6 +245,28 @@ async fn second_process_of_a_folder_reads_and_takes_over(db: Db) {
         second.copy.can_serve() && second.key("ann").await.as_deref() == Some("a3")
     })
     .await;
+}
+
+async fn file_that_is_opened_again_fails_no_request(db: Db) {
+    let folder = with_users(&db).await;
+    drop(Follower::filled(&db, folder.path()).await);
+    let copy = LocalCopy::new(folder.path(), Clock::real(), HOUR);
+    assert!(copy.open_to_serve().await.unwrap());
+    let opening = async {
+        for _ in 0..100 {
+            assert!(copy.open_to_serve().await.expect("it opens again"));
+        }
+    };
+    let asking = async {
+        loop {
+            let found = copy.subscriber("ann", "a1").await.expect("a request while the file is opened again");
+            assert!(found.is_some_and(|found| found.user.is_some()), "the copy serves all the time");
+        }
+    };
+    tokio::select! {
+        () = opening => {}
+        () = asking => {}
+    }
 }
 
 async fn copy_serves_up_to_its_age_and_no_longer(db: Db) {
@@ -272,9 +314,17 @@ async fn copy_is_as_old_as_it_is_while_the_clock_is_set_back(db: Db) {
     let position = file.state().await.unwrap().position.expect("a position").text();
     file.apply(&Update { position, ..Update::default() }, Some(&agreed)).await.unwrap();
     file.close().await;
-    let behind = LocalCopy::new(folder.path(), boot, 600 * SECOND);
+    let clock = Clock::fixed(boot.now());
+    let behind = LocalCopy::new(folder.path(), clock.clone(), 600 * SECOND);
     assert!(behind.open_to_serve().await.unwrap());
-    assert!((0..600).contains(&behind.report().and_then(|report| report.age).expect("an age")));
+    for seconds in [0, 300, 600] {
+        // Also after it has looked at the file again.
+        behind.read_along(&SelfReport::default(), &mut FailureStreak::default()).await;
+        assert_eq!(behind.report().and_then(|report| report.age), Some(seconds), "counted from the opening");
+        assert!(behind.can_serve());
+        clock.advance(300 * SECOND);
+    }
+    assert!(!behind.can_serve(), "too old although the clock is still behind the copy");
 }
 
 /// In parts, so that a copy which is full of users who are gone is not read into memory.
@@ -290,12 +340,16 @@ async fn users_who_are_gone_are_removed_in_parts() {
     loop {
         let users = [1, 2, 5_000, 8_999].into_iter().filter(|id| *id > after).map(user).collect();
         let difference = file.put_page(after, &UserPage { users }).await.unwrap();
-        assert!(difference.changed <= 3_000, "{}", difference.changed);
+        assert!(difference.changed <= 3_000, "{} users were removed in one part", difference.changed);
+        assert!(
+            difference.logged.iter().all(|id| ![1, 2, 5_000, 8_999].contains(id)),
+            "users who stay were written again"
+        );
         let Some(last) = difference.last else { break };
         assert!(last > after, "{last} after {after}");
         (after, parts) = (last, parts + 1);
     }
-    assert!(parts >= 4, "{parts}");
+    assert!(parts >= 4, "{parts} parts for 9,000 users: some were passed over");
     let mut left = Vec::new();
     for id in 1..=9_000 {
         left.extend(file.users(&format!("user_{id}")).await.unwrap().into_iter().map(|user| user.id));

@@ -38,6 +38,22 @@ impl LocalCopy {
     /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't
     /// serve.
     pub async fn subscriber(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
+        loop {
+            let file = self.file();
+            match self.find(username, key).await {
+                // It was closed because another one has taken its place.
+                Err(_) if !file.is_some_and(|file| self.is_open(&file)) => {}
+                found => return found,
+            }
+        }
+    }
+
+    /// True if this is the file that is read now.
+    fn is_open(&self, file: &CopyFile) -> bool {
+        self.view().file.as_ref().is_some_and(|open| open.is_same(file))
+    }
+
+    async fn find(&self, username: &str, key: &str) -> Result<Option<CopiedSubscriber>, StoreError> {
         let (file, age) = {
             let view = self.view();
             (view.file.clone(), view.agreed.as_ref().map(|agreed| self.age_of(agreed) / SECOND))
