@@ -127,6 +127,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn file_that_came_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("one.backup");
+        let mut pending = PendingFile::begin(path.clone()).expect("it begins");
+        pending.write_all(b"the second").expect("written");
+        fs::write(&path, "the first").expect("written");
+        let error = pending.finish().expect_err("another process made one of this name").to_string();
+        assert!(error.starts_with("could not finish"), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("it is read"), "the first");
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "the second one is left half-written");
+    }
+
+    #[test]
     fn what_a_killed_process_has_left_is_removed_after_a_day() {
         let folder = tempfile::tempdir().expect("a folder");
         let create = |name: &str, age: Duration| {

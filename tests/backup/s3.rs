@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use object_store::ObjectStoreExt;
+use object_store::aws::AmazonS3Builder;
 use reqwest::Client;
 use sarban::backup::{BackupError, CreateOptions, Identities, Place, Target, create, restore};
 use sarban::config::backup::S3Settings;
@@ -50,6 +52,13 @@ impl S3 {
         Self { _server: server, folder, endpoint }
     }
 
+    async fn put(&self, path: &str) {
+        let builder = AmazonS3Builder::new().with_bucket_name("backups").with_region("us-east-1");
+        let builder = builder.with_access_key_id("S3RVER").with_secret_access_key("S3RVER").with_allow_http(true);
+        let store = builder.with_endpoint(&self.endpoint).build().expect("a client");
+        store.put(&path.into(), "named".into()).await.expect("an object");
+    }
+
     fn place(&self, text: &str) -> Place {
         let settings = S3Settings {
             access_key_id: Some("S3RVER".to_owned()),
@@ -82,13 +91,15 @@ async fn back_ups_in_a_bucket_are_listed_read_and_removed(db: Db) {
         let (address, bytes) = pending.finish().await.expect("complete");
         written.push((address, bytes, manifest));
     }
+    // Of somebody who named it: it is neither the newest nor one of those that are removed.
+    s3.put("panels/one/sarban-before-upgrade.backup").await;
     assert_eq!(written[0].0, "s3://backups/panels/one/sarban-2023-11-14T22-13-20Z.backup");
     assert!(written[2].1 > 17 << 20, "{} bytes are not more than a part", written[2].1);
     let made = &written[2].0;
     assert_eq!(s3.place("s3://backups/panels").remove_all_but(made, 1).await.expect("removed"), 0, "another folder");
     assert_eq!(place.remove_all_but(made, 2).await.expect("removed"), 1);
     let gone = s3.place(&written[0].0).open().await.map(|(address, _)| address);
-    assert!(matches!(gone, Err(BackupError::S3 { .. })), "{gone:?}");
+    assert!(matches!(gone, Err(BackupError::S3 { .. })), "the oldest is still there: {gone:?}");
 
     // The newest of the folder, and one by its address.
     for (text, (address, _, manifest)) in [("s3://backups/panels/one/", &written[2]), (&written[1].0, &written[1])] {

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use age::secrecy::ExposeSecret;
+use age::x25519::Identity;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use sarban::store::{Db, OpenOptions};
@@ -18,6 +20,40 @@ use super::import::url;
 use crate::support::database::{number, on_both_engines};
 
 on_both_engines!(empty panel_moves_to_another_database);
+
+#[test]
+fn back_up_follows_the_settings_that_no_option_replaces() {
+    let dir = WorkDir::new();
+    let (key, other) = (Identity::generate(), Identity::generate());
+    let recipient = key.to_public().to_string();
+    let database = ("SQLALCHEMY_DATABASE_URL", "sqlite:///panel.sqlite3");
+    let password = ("SARBAN_ADMIN_PASSWORD", "p");
+    dir.run(&["admin", "create", "-u", "root", "--sudo"], &[database, password]).expect_success();
+    fs::create_dir_all(dir.0.path().join("data/spool")).expect("a folder");
+    dir.file("data/spool/reply.log", "a reply that waits");
+    let settings =
+        [database, ("DATA_DIR", "data"), ("BACKUP_AGE_RECIPIENT", recipient.as_str()), ("BACKUP_WITH_SECRETS", "true")];
+    let identity = |name: &str, key: &Identity| dir.file(name, key.to_string().expose_secret()).display().to_string();
+    let (keys, others) = (identity("keys", &key), identity("others", &other));
+    let back_up = |arguments: &[&str]| -> Value {
+        let made = dir.run(&[&["backup", "--json", "--to"], arguments].concat(), &settings).expect_success();
+        serde_json::from_str(&made).expect("JSON")
+    };
+    let opens =
+        |file: &str, keys: &str| dir.run(&["restore", "--from", file, "--verify", "--age-identity", keys], &[database]);
+    let made = back_up(&["own.backup.age"]);
+    assert_eq!((&made["encrypted"], &made["head"]["with_secrets"]), (&true.into(), &true.into()));
+    assert_eq!(made["spool_files"], 1, "replies that are in no table yet");
+    let bytes = fs::read(dir.0.path().join("own.backup.age")).expect("the file");
+    assert!(bytes.starts_with(b"age-encryption.org/"), "it says that it is encrypted, and is not");
+    opens("own.backup.age", &keys).expect_success();
+    let refused = opens("own.backup.age", &others).expect_failure(2);
+    assert!(refused.contains("it was encrypted to others"), "{refused}");
+    // A recipient that is named replaces that of the settings.
+    back_up(&["named.backup.age", "--age-recipient", &other.to_public().to_string()]);
+    opens("named.backup.age", &others).expect_success();
+    opens("named.backup.age", &keys).expect_failure(2);
+}
 
 async fn panel_moves_to_another_database(into: OpenOptions) {
     let dir = WorkDir::new();

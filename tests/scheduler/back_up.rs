@@ -8,12 +8,14 @@ use sarban::config::backup::BackupSettings;
 use sarban::domain::moment::{DAY, Moment, SECOND};
 use sarban::domain::schedule::Task;
 use sarban::scheduler::tasks::TaskError;
-use sarban::store::Db;
+use sarban::store::{Db, Engine, Tx};
 use serde_json::{Value, json};
+use sqlx::raw_sql;
 use tempfile::tempdir;
+use tokio::time::timeout;
 
 use super::task::Leader;
-use crate::support::database::{number, on_both_engines, texts};
+use crate::support::database::{Content, TestDatabase, number, on_both_engines, texts, with_database};
 
 on_both_engines!(
     each_run_writes_one_and_the_oldest_are_removed,
@@ -79,10 +81,33 @@ async fn deposed_leader_leaves_no_file(db: Db) {
     let folder = tempdir().expect("a folder");
     let mut old = Leader::with_back_ups(&db, &settings(folder.path())).await;
     let mut new = Leader::with_back_ups(&db, &settings(folder.path())).await;
-    assert!(old.run(Task::BackUp, NOW).await.is_err());
+    let written = old.run(Task::BackUp, NOW).await;
+    assert!(written.is_err(), "a leader that was deposed wrote a back-up: {written:?}");
     assert_eq!(files(folder.path()), Vec::<String>::new());
     new.run(Task::BackUp, NOW).await.expect("the leader's");
     assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[test]
+fn back_up_waits_for_a_migration_and_begins_again() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db, .. }| waits(db).await);
+}
+
+async fn waits(db: Db) {
+    let folder = tempdir().expect("a folder");
+    let mut leader = Leader::with_back_ups(&db, &settings(folder.path())).await;
+    // A migration that waits for its locks says so.
+    let mut migration = db.begin_bulk().await.expect("a transaction");
+    let Tx::Pg(pg) = &mut migration else { panic!("this is about PostgreSQL") };
+    let announce = raw_sql("SELECT pg_advisory_xact_lock(7310303452)");
+    announce.execute(pg.connection().expect("a connection")).await.expect("announced");
+    let mut run = std::pin::pin!(leader.run(Task::BackUp, NOW));
+    let early = timeout(Duration::from_secs(2), &mut run).await;
+    assert!(early.is_err(), "the back-up did not wait for the migration: {early:?}");
+    migration.rollback().await.expect("it is over");
+    run.await.expect("a back-up");
+    assert_eq!(files(folder.path()).len(), 1);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM outbox").await, 0, "nothing failed");
 }
 
 async fn failure_is_notified_once_a_day(db: Db) {
@@ -93,7 +118,11 @@ async fn failure_is_notified_once_a_day(db: Db) {
         let failed = leader.run(Task::BackUp, NOW.day().plus(later)).await;
         assert!(matches!(failed, Err(TaskError::BackUp(_))), "{failed:?}");
     }
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM outbox WHERE action = 'back_up_failed' AND user_id = 0").await, 2);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM outbox WHERE action = 'back_up_failed' AND user_id = 0").await,
+        2,
+        "one a day"
+    );
     let payload = texts(&db, "SELECT payload FROM outbox ORDER BY id").await.remove(0);
     let payload: Value = serde_json::from_str(&payload).expect("JSON");
     assert_eq!(payload["place"], json!(missing.display().to_string()));
