@@ -5,7 +5,7 @@ use sarban::store::Db;
 use serde_json::{Value, json};
 
 use crate::api::panel::{TestPanel, send};
-use crate::api::role_rights::insert_admin_with;
+use crate::api::role_rights::{give, insert_admin_with};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
@@ -21,6 +21,7 @@ on_both_engines! {
     changed_role_acts_elsewhere_within_a_second,
     api_token_of_an_admin_never_exceeds_its_role,
     lost_rights_are_used_nowhere_to_give_rights,
+    disabled_and_replaced_admins_leave_nothing_behind,
     ended_sessions_leave_no_admin_and_no_token_behind,
 }
 
@@ -331,10 +332,33 @@ async fn lost_rights_are_used_nowhere_to_give_rights(db: Db) {
     elsewhere.put("ann", "/api/admins/ann", json!({"enabled": true})).await.refused(403);
     elsewhere.put("ann", "/api/admins/bob", json!({"password": "x"})).await.refused(403);
     elsewhere.put("ann", "/api/admins/bob/quota", json!({"users": 5})).await.refused(403);
+    elsewhere.post("ann", "/api/admins/bob/quota/reset", json!({})).await.refused(403);
     elsewhere.delete("ann", "/api/admins/bob").await.refused(403);
     elsewhere.post("ann", "/api/tokens", json!({"name": "t", "scopes": ["*"]})).await.refused(403);
     let of_ann = "SELECT COUNT(*) FROM audit_entry WHERE actor_name = 'ann'";
     assert_eq!(number(&db, of_ann).await, 0, "nothing was changed");
+}
+
+async fn disabled_and_replaced_admins_leave_nothing_behind(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let elsewhere = TestPanel::beside(&panel, &[]).await;
+    panel.post("root", "/api/roles", json!({"name": "none"})).await.ok();
+    for name in ["ann", "bob"] {
+        insert_admin_with(&panel, name, Rights::stored(RECRUITER)).await;
+        elsewhere.get(name, "/api/roles").await.ok();
+    }
+    panel.put("root", "/api/admins/ann", json!({"enabled": false})).await.ok();
+    // Another admin of the same name, with the same rights.
+    panel.delete("root", "/api/admins/bob").await.ok();
+    panel.insert_admin("bob", false).await;
+    db.transaction("give role", async |tx| give(tx, "bob", "bob").await).await.expect("given");
+    // The second is not over for this panel, whose clock stands still.
+    for name in ["ann", "bob"] {
+        elsewhere.post(name, "/api/admins", new_admin("eve", "none")).await.refused(403);
+        elsewhere.post(name, "/api/roles", json!({"name": "other"})).await.refused(403);
+    }
+    elsewhere.post("bob", "/api/tokens", json!({"name": "t", "scopes": ["users:read"]})).await.refused(403);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM audit_entry WHERE actor_name IN ('ann', 'bob')").await, 0);
 }
 
 async fn ended_sessions_leave_no_admin_and_no_token_behind(db: Db) {

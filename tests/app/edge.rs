@@ -176,7 +176,10 @@ async fn full_copy_of_panels_with_another_setting_is_not_served(test: TestDataba
     // The same folder with that setting, and no panel that has it.
     let panels = format!("http://127.0.0.1:{}", world.panel.port);
     let mut edge = world.setup.start_edge_with("edge", &panels, &world.token, &plain);
-    until("it is not ready", async || is_in(&edge, "unavailable", "another AUTH_GENERATION_ALGORITHM").await).await;
+    until("an edge whose copy has other credentials serves nobody, and says why", async || {
+        is_in(&edge, "unavailable", "another AUTH_GENERATION_ALGORITHM").await
+    })
+    .await;
     assert_eq!(status(&edge, KEY).await, 503);
     assert!(edge.stop().await.success());
     // And with a panel that has it.

@@ -117,16 +117,19 @@ async fn away(test: TestDatabase) {
 
     proxy.set(ProxyFault::Hold);
     until("it is known", async || status(&panel, "/health/ready").await == 503).await;
-    let mut took = Vec::new();
-    for _ in 0..4 {
-        // As rarely as a panel with few users is asked.
-        sleep(Duration::from_millis(1_300)).await;
-        let asked = Instant::now();
-        assert_eq!(fetch(&panel, 1).await, (200, true));
-        took.push(asked.elapsed());
+    // While the copy could stand in for a slow database, and when it is too old for that.
+    for _ in 0..2 {
+        // All that wait do so for as long, and one may be slow because the machine is.
+        let mut shortest = Duration::MAX;
+        for _ in 0..3 {
+            // As rarely as a panel with few users is asked.
+            sleep(Duration::from_millis(1_300)).await;
+            let asked = Instant::now();
+            assert_eq!(fetch(&panel, 1).await, (200, true));
+            shortest = shortest.min(asked.elapsed());
+        }
+        assert!(shortest < WAITED, "each fetch waited for the database: {shortest:?} or more");
     }
-    // The machine may be busy.
-    assert!(took.iter().min() < Some(&WAITED), "{took:?}");
     proxy.set(ProxyFault::Clear);
     until("it comes from the database again", async || fetch(&panel, 1).await == (200, false)).await;
 }

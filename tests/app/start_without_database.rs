@@ -2,6 +2,7 @@
 //! becomes a whole panel when PostgreSQL is back; without one, or if waiting would not help, it ends with an error.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,9 +19,12 @@ use crate::app::processes::{call, first_admin};
 use crate::support;
 use crate::support::servers::{Postgres, open_folder};
 
-/// Users whose links are fetched, and one more whose link is revoked.
+/// Users whose links are fetched, one more whose link is revoked, and those of two fetches while there is no database: one before a
+/// restart of the panel, and one just before the database is back.
 const USERS: u64 = 20;
 const REVOKED: u64 = USERS + 1;
+const EARLY: u64 = USERS + 2;
+const LATE: u64 = USERS + 3;
 
 /// A panel with a complete copy whose server is stopped; the copy knows that a link was revoked.
 struct World<'a> {
@@ -54,14 +58,14 @@ impl<'a> World<'a> {
         let mut session = PgConnection::connect(&address(&postgres)).await.expect("a session");
         let insert = format!(
             r#"INSERT INTO users (username, key, expire_strategy, created_at)
-                   SELECT 'user_' || n, lpad(to_hex(n), 32, '0'), 'never', 0 FROM generate_series(1, {REVOKED}) AS n;
+                   SELECT 'user_' || n, lpad(to_hex(n), 32, '0'), 'never', 0 FROM generate_series(1, {LATE}) AS n;
                INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users;
                INSERT INTO hosts (universal, spec) VALUES (TRUE, '{{"remark": "there", "address": "192.0.2.1", "protocol": "trojan",
                    "network": "tcp", "port": 443, "password": "pw", "security": "tls"}}')"#
         );
         raw_sql(AssertSqlSafe(insert)).execute(&mut session).await.expect("users are inserted");
         session.close().await.expect("closed");
-        let is_full = async || panel.counter("subscription_copy_users").await as u64 == REVOKED;
+        let is_full = async || panel.counter("subscription_copy_users").await as u64 == LATE;
         until("all users are in the copy", is_full).await;
         call(&panel, &token, Method::POST, &format!("/api/users/user_{REVOKED}/revoke_sub"), Value::Null).await;
         until("the revocation is in the copy", async || has_new_key(folder, REVOKED).await).await;
@@ -79,6 +83,12 @@ impl<'a> World<'a> {
         };
         until("subscriptions are served from the copy", serves).await;
     }
+}
+
+/// Waits until the process ends by itself.
+async fn end_of(panel: &mut PanelProcess) -> ExitStatus {
+    let ended = timeout(LIMIT, panel.ended()).await;
+    ended.unwrap_or_else(|_| panic!("{} waits for the database, and should have ended:\n{}", panel.name, panel.log()))
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -120,6 +130,7 @@ fn panel_that_starts_without_its_database_serves_its_copy_and_becomes_whole() {
         assert!(panel.log().contains("the start waits for it"), "{}", panel.log());
 
         // A signal ends the wait in order, and the fetch is kept.
+        assert_eq!(status(panel, &link(EARLY)).await, 200);
         let waited = Instant::now();
         assert!(world.panel.stop().await.success(), "{}", world.panel.log());
         assert!(waited.elapsed() < LIMIT);
@@ -129,6 +140,7 @@ fn panel_that_starts_without_its_database_serves_its_copy_and_becomes_whole() {
         let clients: Vec<_> =
             (0..4).map(|client| tokio::spawn(fetch_in_turn(load.clone(), world.panel.port, client, USERS))).collect();
         until("the load runs", async || load.fetches.load(Ordering::Relaxed) > 20).await;
+        assert_eq!(status(&world.panel, &link(LATE)).await, 200);
         world.postgres.restart(Signal::INT).await.expect("it starts");
         world.panel.ready().await;
         let leads = async || world.panel.health().await.is_some_and(|health| health["scheduler"] == "leader");
@@ -153,7 +165,7 @@ fn panel_that_starts_without_its_database_serves_its_copy_and_becomes_whole() {
                 .fetch_one(&mut session)
                 .await
                 .expect("a number");
-            if saved == i64::try_from(USERS).expect("a number") {
+            if saved == i64::try_from(USERS + 2).expect("a number") {
                 break;
             }
             assert!(Instant::now() < end, "{saved} fetches were saved\n{}", world.panel.log());
@@ -173,7 +185,7 @@ fn start_without_a_copy_or_with_an_error_that_does_not_pass_ends_at_once() {
         // Away, and no copy.
         let empty = open_folder().expect("a folder");
         let mut panel = setup(&database, empty.path()).start("empty");
-        let ended = timeout(LIMIT, panel.ended()).await.expect("it ends");
+        let ended = end_of(&mut panel).await;
         let log = panel.log();
         assert!(
             !ended.success() && log.contains("could not open the database") && !log.contains("the start waits"),
@@ -189,7 +201,7 @@ fn start_without_a_copy_or_with_an_error_that_does_not_pass_ends_at_once() {
             let url = format!("postgresql://{}", of.replace("PORT", &world.postgres.port.to_string()));
             let database = DatabaseUrl::parse(&url).expect("an address");
             let mut panel = setup(&database, folder.path()).start(name);
-            let ended = timeout(LIMIT, panel.ended()).await.expect("it ends");
+            let ended = end_of(&mut panel).await;
             let log = panel.log();
             assert!(!ended.success() && log.contains(said) && !log.contains("the start waits"), "{name}: {log}");
         }
