@@ -43,7 +43,9 @@ impl Unwritten {
     pub(super) fn page_written(&mut self, after: i64, last: Option<i64>) {
         let is_in = |id: &i64| *id > after && last.is_none_or(|last| *id <= last);
         let ids: Vec<i64> = self.users.keys().copied().filter(is_in).collect();
-        ids.into_iter().for_each(|id| self.forget(id));
+        for id in ids {
+            self.forget(id);
+        }
     }
 
     /// Corrects what the file has under a name.
