@@ -177,7 +177,7 @@ async fn present(tx: &mut Tx, panel: &Panel, author: Author<'_>, of: &str) -> Re
     let is_own = matches!(author.actor, Actor::Admin(by) if by.username == of);
     let extent = if is_own { Extent::Own } else { Extent::All };
     let right = (Scope(Resource::Tokens, Action::Write), extent);
-    Ok(admins::present_author(tx, panel, author.actor, right).await?.ok_or_else(lost)?)
+    Ok(admins::present_author(tx, panel, author.actor, &[right]).await?.ok_or_else(lost)?)
 }
 
 /// Returns a page of tokens, of an admin or of all, and their number.

@@ -152,7 +152,7 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, name: &str) -> Result<(), Role
 /// The author of a change of roles, as it is now.
 async fn present(tx: &mut Tx, panel: &Panel, by: Actor<'_>) -> Result<PresentAuthor, RoleError> {
     let right = (Scope(Resource::Roles, Action::Write), Extent::All);
-    present_author(tx, panel, by, right).await?.ok_or(RoleError::Lost)
+    present_author(tx, panel, by, &[right]).await?.ok_or(RoleError::Lost)
 }
 
 fn may_give(by: Actor<'_>, rights: Rights) -> Result<(), RoleError> {

@@ -130,7 +130,7 @@ pub async fn end_all(
             // The session that goes on gets a new token: one that was ended meanwhile must not.
             let extent = if matches!(by, Actor::Admin(by) if by.id == admin.id) { Extent::Own } else { Extent::All };
             let right = (Scope(Resource::Sessions, Action::Write), extent);
-            let by = admins::present_author(tx, panel, by, right).await?;
+            let by = admins::present_author(tx, panel, by, &[right]).await?;
             let by = by.ok_or(AdminError::Rights(RightsError::Lost))?;
             admins::may_change(by.actor(), &admin)?;
             let (admin, goes_on) = end_others(tx, admin, None, kept, minutes, now).await?;

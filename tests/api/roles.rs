@@ -22,6 +22,7 @@ on_both_engines! {
     api_token_of_an_admin_never_exceeds_its_role,
     lost_rights_are_used_nowhere_to_give_rights,
     disabled_and_replaced_admins_leave_nothing_behind,
+    lost_rights_change_no_users_and_no_factor_of_other_admins,
     ended_sessions_leave_no_admin_and_no_token_behind,
 }
 
@@ -359,6 +360,44 @@ async fn disabled_and_replaced_admins_leave_nothing_behind(db: Db) {
     }
     elsewhere.post("bob", "/api/tokens", json!({"name": "t", "scopes": ["users:read"]})).await.refused(403);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM audit_entry WHERE actor_name IN ('ann', 'bob')").await, 0);
+}
+
+async fn lost_rights_change_no_users_and_no_factor_of_other_admins(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let elsewhere = TestPanel::beside(&panel, &[]).await;
+    insert_admin_with(&panel, "ann", Rights::stored(&format!("{RECRUITER} users:read=all users:write=all"))).await;
+    panel.insert_admin("bob", false).await;
+    add_user(&panel, "bob", "user").await;
+    execute(
+        &db,
+        "INSERT INTO totp (admin_id, secret) SELECT id, 'GEZDGNBVGY3TQOJQ' FROM admins WHERE username = 'bob'",
+    )
+    .await;
+    let changes_users = async |allowed: bool| {
+        for answer in [
+            elsewhere.post("ann", "/api/admins/bob/disable_users", json!({})).await,
+            elsewhere.post("ann", "/api/admins/bob/enable_users", json!({})).await,
+            elsewhere.put("ann", "/api/admins/bob/users/set-owner?admin_username=ann", json!({})).await,
+            elsewhere.put("ann", "/api/admins/ann/users/set-owner?admin_username=bob", json!({})).await,
+        ] {
+            if allowed { _ = answer.ok() } else { answer.refused(403) }
+        }
+    };
+    changes_users(true).await;
+    execute(&db, "DELETE FROM audit_entry").await;
+    panel.put("root", "/api/roles/ann", json!({"rights": {"users": {"write": "own"}}})).await.ok();
+    // The second is not over for this panel, whose clock stands still.
+    changes_users(false).await;
+    panel.put("root", "/api/roles/ann", json!({"rights": {"users": {"write": "all"}}})).await.ok();
+    panel.put("root", "/api/roles/ann", json!({"rights": {"admins": {"write": "none"}}})).await.ok();
+    changes_users(false).await;
+    elsewhere.delete("ann", "/api/second-factor?admin=bob").await.refused(403);
+    elsewhere.delete("ann", "/api/admins/bob").await.refused(403);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM audit_entry WHERE actor_name = 'ann'").await,
+        0,
+        "nothing was changed"
+    );
 }
 
 async fn ended_sessions_leave_no_admin_and_no_token_behind(db: Db) {

@@ -286,7 +286,7 @@ async fn all_users_are_disabled_by_hand_part_by_part(db: Db) {
     let rest = disabled::lock_to_disable(&mut tx, eve.id, UserId(1), 10).await.unwrap();
     assert_eq!((part.as_slice(), rest.as_slice()), (&[1][..], &[2][..]), "3 is disabled by hand already");
     tx.rollback().await.unwrap();
-    users::bulk::set_enabled(&panel, &eve, false).await.unwrap();
+    users::bulk::set_enabled(&panel, Actor::Operator, &eve, false).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM quota_disabled_user").await, 0);
     quotas::reset(&panel, Actor::Operator, "eve").await.unwrap();
     leader.run(Task::ReviewAdmins, AT.plus(2)).await.unwrap();

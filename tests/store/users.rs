@@ -1,6 +1,7 @@
 //! Changes of users by admins: stored state, marks for nodes, and permissions.
 
 use sarban::actions::Panel;
+use sarban::actions::admins::Actor;
 use sarban::actions::changes::Changes;
 use sarban::actions::users::{self, UserError, bulk};
 use sarban::clock::Clock;
@@ -407,15 +408,15 @@ async fn all_users_of_an_admin_are_disabled_and_enabled(db: Db) {
          DELETE FROM user_change",
     )
     .await;
-    bulk::set_enabled(&panel, &alice(), false).await.unwrap();
+    bulk::set_enabled(&panel, Actor::Operator, &alice(), false).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE enabled OR activated").await, 1, "only root's own");
     assert_eq!(marks(&panel).await, 2300, "those that the nodes had");
 
     execute(&db, "DELETE FROM user_change").await;
-    bulk::set_enabled(&panel, &alice(), false).await.unwrap();
+    bulk::set_enabled(&panel, Actor::Operator, &alice(), false).await.unwrap();
     assert_eq!(marks(&panel).await, 0, "no user changed");
 
-    bulk::set_enabled(&panel, &alice(), true).await.unwrap();
+    bulk::set_enabled(&panel, Actor::Operator, &alice(), true).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
     assert_eq!(
         number(&db, "SELECT COUNT(*) FROM users WHERE NOT activated AND username IN ('expired', 'limited')").await,

@@ -10,7 +10,7 @@ use crate::domain::scope::Scope;
 use crate::store::access::admins;
 use crate::store::{StoreError, Tx};
 
-/// An author who still has the right to its change.
+/// An author who still has the rights to its change.
 #[derive(Debug)]
 pub(in crate::actions) struct PresentAuthor(Option<Admin>);
 
@@ -24,20 +24,19 @@ impl PresentAuthor {
 }
 
 /// Reads the author of a change again, after what is changed was locked. Returns none if it may not make the change any more: it was
-/// deleted or disabled, has lost the right, or all its sessions were ended (API tokens go on).
+/// deleted or disabled, has lost one of the rights, or all its sessions were ended (API tokens go on).
 pub(in crate::actions) async fn present_author(
     tx: &mut Tx,
     panel: &Panel,
     by: Actor<'_>,
-    right: (Scope, Extent),
+    rights: &[(Scope, Extent)],
 ) -> Result<Option<PresentAuthor>, StoreError> {
     let Actor::Admin(known) = by else { return Ok(Some(PresentAuthor(None))) };
-    let (Scope(resource, action), extent) = right;
     let has_session = matches!(panel.origin.actor, Origin::Admin { .. });
     let present = admins::in_transaction(tx, &known.username).await?.filter(|admin| {
         admin.id == known.id
             && admin.may_sign_in()
-            && admin.may(resource, action, extent)
+            && rights.iter().all(|(Scope(resource, action), extent)| admin.may(*resource, *action, *extent))
             && (!has_session || admin.password_reset_at == known.password_reset_at)
     });
     Ok(present.map(|admin| PresentAuthor(Some(admin))))

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::owned_users::USERS_AT_ONCE;
-use super::{AdminError, by_name};
+use super::{Actor, AdminError, by_name, present_with_users};
 use crate::actions::quotas::guard::Guard;
 use crate::actions::{PAUSE, Panel};
 use crate::domain::audit::Entry;
@@ -12,7 +12,7 @@ use crate::store::access::admins as stored;
 
 /// Gives all users of `from`, without removed ones, to the admin `to`, in several transactions. Returns their number. Refused
 /// before the first one if the quota of `to` has no room for all. After another error, giving again finishes the work.
-pub async fn give(panel: &Panel, from: &str, to: &str) -> Result<i64, AdminError> {
+pub async fn give(panel: &Panel, by: Actor<'_>, from: &str, to: &str) -> Result<i64, AdminError> {
     let from = by_name(panel, from).await?.admin;
     let mut given = 0;
     loop {
@@ -21,6 +21,7 @@ pub async fn give(panel: &Panel, from: &str, to: &str) -> Result<i64, AdminError
             if to.id == from.id {
                 return Ok((0, None));
             }
+            present_with_users(tx, panel, by).await?;
             let (guard, now) = (Guard::of_owner(tx, to.id).await?, panel.clock.now());
             if given == 0 {
                 guard.check_all_of(tx, from.id, now).await?;

@@ -27,6 +27,10 @@ use crate::store::access::admins::AdminUsage;
 use crate::store::access::{admins, roles, sessions};
 use crate::store::{Fault, IdList, StoreError, Transient, Tx};
 
+/// The rights of authors, as `api::operations` has them for each operation.
+const CHANGE_ADMINS: (Scope, Extent) = (Scope(Resource::Admins, Action::Write), Extent::All);
+const CHANGE_USERS: (Scope, Extent) = (Scope(Resource::Users, Action::Write), Extent::All);
+
 /// An admin to create.
 #[derive(Clone, Debug)]
 pub struct NewAdmin {
@@ -249,8 +253,16 @@ pub(in crate::actions) async fn present(
     panel: &Panel,
     by: Actor<'_>,
 ) -> Result<PresentAuthor, AdminError> {
-    let right = (Scope(Resource::Admins, Action::Write), Extent::All);
-    Ok(present_author(tx, panel, by, right).await?.ok_or(RightsError::Lost)?)
+    Ok(present_author(tx, panel, by, &[CHANGE_ADMINS]).await?.ok_or(RightsError::Lost)?)
+}
+
+/// The author of a change of all users of an admin, as it is now.
+pub(in crate::actions) async fn present_with_users(
+    tx: &mut Tx,
+    panel: &Panel,
+    by: Actor<'_>,
+) -> Result<PresentAuthor, AdminError> {
+    Ok(present_author(tx, panel, by, &[CHANGE_ADMINS, CHANGE_USERS]).await?.ok_or(RightsError::Lost)?)
 }
 
 /// An admin may change itself, and others who may do no more. A sudo admin may be changed by itself and by the operator only.

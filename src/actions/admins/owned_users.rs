@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rights::{Actor, may_change, may_delete};
+use super::rights::{Actor, RightsError, may_change, may_delete};
 use super::{AdminError, by_name, entry, lock, present};
 use crate::actions::quotas::guard::Guard;
 use crate::actions::users::{UserError, bulk};
@@ -10,7 +10,6 @@ use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
 use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
-use crate::store::StoreError;
 use crate::store::access::admins;
 use crate::store::access::admins::AdminUsage;
 
@@ -26,7 +25,8 @@ pub async fn set_users_enabled(
 ) -> Result<AdminUsage, AdminError> {
     let usage = by_name(panel, username).await?;
     may_change(by, &usage.admin)?;
-    bulk::set_enabled(panel, &usage.admin, enabled).await.map_err(|error| match error {
+    bulk::set_enabled(panel, by, &usage.admin, enabled).await.map_err(|error| match error {
+        UserError::Forbidden => AdminError::Rights(RightsError::Lost),
         UserError::Quota(error) => AdminError::Quota(error),
         UserError::Store(error) => AdminError::Store(error),
         // No other error comes of a change of all.
@@ -63,7 +63,7 @@ pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError
 pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), AdminError> {
     let found = by_name(panel, username).await?.admin;
     may_delete(by, &found)?;
-    orphan_all(panel, &found).await?;
+    orphan_all(panel, by, &found).await?;
     panel
         .transaction("delete admin", async |tx| {
             let admin = lock(tx, &found).await?;
@@ -77,15 +77,16 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
 
 /// Takes an admin's users from it, in several transactions: it may have a hundred thousand. After an error, a repetition finishes
 /// the work.
-async fn orphan_all(panel: &Panel, admin: &Admin) -> Result<(), StoreError> {
-    while orphan_users(panel, admin).await? == USERS_AT_ONCE {
+async fn orphan_all(panel: &Panel, by: Actor<'_>, admin: &Admin) -> Result<(), AdminError> {
+    while orphan_users(panel, by, admin).await? == USERS_AT_ONCE {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-async fn orphan_users(panel: &Panel, admin: &Admin) -> Result<i64, StoreError> {
-    let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, StoreError> {
+async fn orphan_users(panel: &Panel, by: Actor<'_>, admin: &Admin) -> Result<i64, AdminError> {
+    let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, AdminError> {
+        may_delete(present(tx, panel, by).await?.actor(), admin)?;
         let users = admins::orphan_users(tx, admin.id, USERS_AT_ONCE).await?;
         if users == 0 {
             return Ok((0, None));

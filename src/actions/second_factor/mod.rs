@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use self::webauthn::CeremonyError;
 use super::Panel;
-use super::admins::{Actor, AdminError, RightsError, entry, may_change};
+use super::admins::{Actor, AdminError, RightsError, entry, may_change, present};
 use super::audit::Recorded;
 use super::password_check::SignInError;
 use super::sessions;
@@ -116,7 +116,7 @@ pub async fn reset(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), S
     panel
         .transaction("reset second factor", async |tx| -> Result<_, SecondFactorError> {
             let admin = lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
-            may_change(by, &admin)?;
+            may_change(present(tx, panel, by).await?.actor(), &admin)?;
             if matches!(by, Actor::Admin(by) if by.id == admin.id) {
                 return Err(SecondFactorError::Own);
             }

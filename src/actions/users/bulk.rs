@@ -1,6 +1,7 @@
 //! Changes of many users, in several transactions, so that other writers need not wait long.
 
 use super::UserError;
+use crate::actions::admins::{Actor, AdminError, may_change, present_with_users};
 use crate::actions::quotas::guard::{Guard, OfAll};
 use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
@@ -11,7 +12,7 @@ use crate::domain::moment::SECOND;
 use crate::domain::scope::{Action, Resource};
 use crate::store::access::quotas::disabled;
 use crate::store::users::{bulk, changes};
-use crate::store::{Engine, IdList, StoreError};
+use crate::store::{Engine, IdList, StoreError, Tx};
 
 /// Users per transaction: well below 250 ms on SQLite.
 const CHUNK: i64 = 1_000;
@@ -52,12 +53,12 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
 /// Resets the used traffic of all the admin's own users to zero. Users that had only reached their data limit are
 /// activated again.
 pub async fn reset_own(panel: &Panel, admin: &Admin) -> Result<(), UserError> {
-    on_owned(panel, admin, Change::ResetTraffic).await
+    on_owned(panel, None, admin, Change::ResetTraffic).await
 }
 
-/// Enables or disables all users of an admin.
-pub async fn set_enabled(panel: &Panel, owner: &Admin, enabled: bool) -> Result<(), UserError> {
-    on_owned(panel, owner, if enabled { Change::Enable } else { Change::Disable }).await
+/// Enables or disables all users of an admin, as long as the author may do so.
+pub async fn set_enabled(panel: &Panel, by: Actor<'_>, owner: &Admin, enabled: bool) -> Result<(), UserError> {
+    on_owned(panel, Some(by), owner, if enabled { Change::Enable } else { Change::Disable }).await
 }
 
 /// A change of each user of an admin.
@@ -68,8 +69,9 @@ enum Change {
     Disable,
 }
 
-/// Goes through an admin's users by id, a transaction per chunk. After an error, a repetition finishes the work.
-async fn on_owned(panel: &Panel, owner: &Admin, change: Change) -> Result<(), UserError> {
+/// Goes through an admin's users by id, a transaction per chunk. After an error, a repetition finishes the work. `by`: the author, if it
+/// is not the owner.
+async fn on_owned(panel: &Panel, by: Option<Actor<'_>>, owner: &Admin, change: Change) -> Result<(), UserError> {
     let action = match change {
         Change::ResetTraffic => "user.reset",
         Change::Enable => "user.enable",
@@ -87,6 +89,9 @@ async fn on_owned(panel: &Panel, owner: &Admin, change: Change) -> Result<(), Us
                     Change::Enable => Guard::of_admin(tx, owner.id).await?.check_own(tx, OfAll::Enabled, now).await?,
                     // The task that enables users again locks the quota first, too.
                     Change::Disable => drop(Guard::of_admin(tx, owner.id).await?),
+                }
+                if let Some(by) = by {
+                    check_author(tx, panel, by, owner).await?;
                 }
                 let users = match change {
                     Change::ResetTraffic => bulk::lock_owned(tx, owner.id, None, after, CHUNK).await?,
@@ -116,6 +121,16 @@ async fn on_owned(panel: &Panel, owner: &Admin, change: Change) -> Result<(), Us
         after = UserId(last);
         pause(panel).await;
     }
+}
+
+/// Refuses the next part to an author who may not change the owner and its users any more.
+async fn check_author(tx: &mut Tx, panel: &Panel, by: Actor<'_>, owner: &Admin) -> Result<(), UserError> {
+    let of = |error| match error {
+        AdminError::Store(error) => UserError::Store(error),
+        _ => UserError::Forbidden,
+    };
+    let by = present_with_users(tx, panel, by).await.map_err(of)?;
+    may_change(by.actor(), owner).map_err(of)
 }
 
 /// On SQLite, lets other writers go first between two parts of a long change.

@@ -53,10 +53,10 @@ pub struct GivenUsers {
 #[handler]
 async fn set_users_owner(
     By(panel): By,
-    _: CurrentAdmin,
+    CurrentAdmin(by): CurrentAdmin,
     Inputs(Path(path), Query(new)): Inputs<Path<AdminPath>, Query<NewOwner>>,
 ) -> Result<Json<GivenUsers>, ApiError> {
-    let count = given_users::give(&panel, &path.username, &new.admin_username).await?;
+    let count = given_users::give(&panel, Actor::Admin(&by), &path.username, &new.admin_username).await?;
     Ok(Json(GivenUsers { count }))
 }
 

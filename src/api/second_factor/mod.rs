@@ -118,7 +118,8 @@ async fn status(
 
 /// Removes all second factors of another admin, who has lost them.
 ///
-/// For sudo admins. Not those of another sudo admin, which `sarban admin reset-2fa` removes. Ends all sessions of the admin.
+/// Not those of another sudo admin or of an admin with more rights than one's own, which `sarban admin reset-2fa` removes. Ends all
+/// sessions of the admin.
 #[utoipa::path(delete, path = "/api/second-factor", tag = "SecondFactor", params(OfOther),
     responses((status = 200, body = Empty), (status = 403, description = "The admin is another sudo admin, or oneself"),
               (status = 404, description = "No such admin, or it has no second factor")))]
