@@ -241,8 +241,11 @@ async fn session_that_was_ended_adds_no_factor(db: Db) {
     assert_eq!(status(&elsewhere, &ended).await, 200);
     by(&here, &owner, Method::DELETE, "/api/sessions", Value::Null).await.ok();
     // The second is not over for this panel, whose clock stands still. The change would give the session a new token.
-    by(&elsewhere, &ended, Method::PUT, "/api/second-factor/totp", confirm).await.refused(403);
+    by(&elsewhere, &ended, Method::PUT, "/api/second-factor/totp", confirm.clone()).await.refused(403);
     by(&elsewhere, &ended, Method::DELETE, "/api/sessions", Value::Null).await.refused(403);
+    // Nor does the app that it began to set up come back with another session.
+    let next = token(&sign_in(&here, None).await.ok());
+    by(&here, &next, Method::PUT, "/api/second-factor/totp", confirm).await.refused(409);
 }
 
 async fn guessing_codes_for_long_blocks_the_app(db: Db) {

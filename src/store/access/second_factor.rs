@@ -18,6 +18,7 @@ statements! {
     COUNT_WRONG = "UPDATE totp SET wrong_codes = wrong_codes + 1 WHERE admin_id = $1";
     SET_PENDING = "INSERT INTO totp (admin_id, pending_secret) VALUES ($1, $2)
                    ON CONFLICT (admin_id) DO UPDATE SET pending_secret = excluded.pending_secret";
+    FORGET_PENDING = "UPDATE totp SET pending_secret = NULL WHERE admin_id = $1 AND pending_secret IS NOT NULL";
     PENDING = "SELECT pending_secret FROM totp WHERE admin_id = $1 AND pending_secret IS NOT NULL";
     CONFIRM = "UPDATE totp SET secret = pending_secret, pending_secret = NULL, last_step = $3, wrong_codes = 0, confirmed_at = $4
                WHERE admin_id = $1 AND pending_secret = $2";
@@ -93,6 +94,11 @@ pub async fn count_wrong(tx: &mut Tx, admin: AdminId) -> Result<(), StoreError> 
 /// Stores a secret that a code has to confirm. The confirmed one, if there is one, stays good until then.
 pub async fn set_pending(tx: &mut Tx, admin: AdminId, secret: &str) -> Result<(), StoreError> {
     db_execute!(tx, SET_PENDING, admin.0, secret)
+}
+
+/// Forgets a secret that no code has confirmed: who began to set it up may have had the password before.
+pub async fn forget_pending(tx: &mut Tx, admin: AdminId) -> Result<(), StoreError> {
+    db_execute!(tx, FORGET_PENDING, admin.0)
 }
 
 /// Returns the secret that a code has to confirm.

@@ -7,6 +7,7 @@ use crate::domain::admin::Admin;
 use crate::domain::ids::AdminId;
 use crate::domain::moment::Moment;
 use crate::domain::session::Session;
+use crate::store::access::second_factor;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, row, statements};
 use crate::store::engine::{Db, Statement, StoreError, Tx};
 
@@ -97,8 +98,8 @@ pub async fn trim(tx: &mut Tx, admin: AdminId, most: i64) -> Result<(), StoreErr
     db_execute!(tx, TRIM, admin.0, most)
 }
 
-/// Ends all sessions of an admin whose password version has just changed, except `kept`. Returns true if that one goes on, with
-/// a token that expires at `expires_at`.
+/// Ends all sessions of an admin whose password version has just changed, except `kept`, and forgets an authenticator app that one of
+/// them may have begun to set up. Returns true if `kept` goes on, with a token that expires at `expires_at`.
 pub async fn end_others(
     tx: &mut Tx,
     admin: &Admin,
@@ -108,6 +109,7 @@ pub async fn end_others(
 ) -> Result<bool, StoreError> {
     let kept = kept.unwrap_or(Uuid::nil());
     db_execute!(tx, DELETE_OTHERS, admin.id.0, kept)?;
+    second_factor::forget_pending(tx, admin.id).await?;
     let expires_at = expires_at.map(Moment::micros);
     Ok(db_affected!(tx, CONTINUE, kept, admin.id.0, password_version(admin), expires_at, now.micros())? > 0)
 }
