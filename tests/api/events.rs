@@ -18,6 +18,7 @@ on_both_engines! {
     client_that_comes_back_hears_what_it_missed,
     stream_ends_with_the_rights_of_its_admin,
     stream_ends_when_its_role_may_not_follow_any_more,
+    api_token_hears_only_of_what_its_scopes_may_read,
     streams_of_an_admin_are_bounded,
 }
 
@@ -31,7 +32,11 @@ struct Events {
 
 impl Events {
     async fn open(panel: &TestPanel, admin: &str, last: &str) -> Self {
-        let request = panel.request(Method::GET, "/api/events").bearer_auth(panel.token_of(admin));
+        Self::open_with(panel, &panel.token_of(admin), last).await
+    }
+
+    async fn open_with(panel: &TestPanel, token: &str, last: &str) -> Self {
+        let request = panel.request(Method::GET, "/api/events").bearer_auth(token);
         let response = request.header("last-event-id", last).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -146,6 +151,17 @@ async fn stream_ends_when_its_role_may_not_follow_any_more(db: Db) {
     // A stream that goes on has a comment now and then.
     let end = timeout(Duration::from_secs(30), events.next()).await.expect("the stream ends");
     assert_eq!(end, None);
+}
+
+async fn api_token_hears_only_of_what_its_scopes_may_read(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let new = json!({"name": "t", "scopes": ["events:read", "services:read"]});
+    let made = panel.post("root", "/api/tokens", new).await.ok();
+    let mut events = Events::open_with(&panel, made["secret"].as_str().expect("a secret"), "").await;
+    events.ready().await;
+    create(&panel, "root", "ann").await;
+    let service = panel.post("root", "/api/services", json!({"name": "s", "inbound_ids": []})).await.ok();
+    assert_eq!(events.changed().await, json!([{"kind": "services", "id": service["id"]}]));
 }
 
 async fn streams_of_an_admin_are_bounded(db: Db) {

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use stream::{Credentials, Following, ROUTE};
 
-use super::http::auth::{CurrentAdmin, bearer_token};
+use super::http::auth::{Identity, bearer_token};
 use super::http::client::Client;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
@@ -32,7 +32,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// that changes. `changed` names what to read again: `[{"kind": "users", "id": 12}]`, with null for an id if any row may have
 /// changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), `sessions`, `api_tokens`, `roles`, `hosts`,
 /// `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. An admin receives changes of what it may
-/// read, and of its own users, sessions and API tokens. The stream ends after nine minutes, when the process stops, and when the token is not
+/// read, and of its own users, sessions and API tokens; with an API token, only of what its scopes may read. The stream ends after nine minutes, when the process stops, and when the token is not
 /// valid any more; connect again with the id of the last event. An admin can have 64 streams of a process, and all admins
 /// together 2,000.
 #[utoipa::path(get, path = "/api/events", tag = "System",
@@ -41,20 +41,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
               (status = 429, description = "The admin has too many streams"),
               (status = 503, description = "There are too many streams, or the process stops")))]
 #[handler]
-fn follow(
-    request: &Request,
-    state: &State,
-    client: Client,
-    CurrentAdmin(admin): CurrentAdmin,
-) -> Result<Response, ApiError> {
+fn follow(request: &Request, state: &State, client: Client, identity: Identity) -> Result<Response, ApiError> {
     let token = bearer_token(request).ok_or_else(|| ApiError::unauthorized("Sign in first"))?.to_owned();
     if state.stopping.is_cancelled() {
         return Err(ApiError::unavailable("This process is stopping"));
     }
-    let open = state.event_streams.open(admin.id)?;
+    let open = state.event_streams.open(identity.admin.id)?;
     let last = request.header("last-event-id").unwrap_or_default();
     let credentials = Credentials { token, client };
-    let following = Following::new(State::of(request)?.clone(), credentials, &admin, open, last);
+    let following = Following::new(State::of(request)?.clone(), credentials, &identity, open, last);
     // Proxies must pass each event on at once.
     Ok(Response::builder()
         .header(header::CONTENT_TYPE, "text/event-stream")

@@ -11,17 +11,17 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::api::http::auth::Identity;
 use crate::api::http::client::Client;
 use crate::api::http::streams::OpenStream;
 use crate::api::operations::Need;
 use crate::api::state::State;
 use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::wakeup::WakeupReceiver;
-use crate::domain::admin::Admin;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::AdminId;
 use crate::domain::rights::{Extent, Rights};
-use crate::domain::scope::{Action, Resource, Scope};
+use crate::domain::scope::{Action, Resource, Scope, Scopes};
 
 /// The route, whose right is checked again while a stream goes on.
 pub(super) const ROUTE: &str = "/api/events";
@@ -57,16 +57,18 @@ pub(super) struct Credentials {
 
 struct Resumed(bool);
 
-/// The admin who follows, with the present rights.
+/// The admin who follows, with the present rights and the scopes of the API token, if it is one.
 #[derive(Clone, Copy, Debug)]
 struct Viewer {
     id: AdminId,
     rights: Rights,
+    scopes: Option<Scopes>,
 }
 
 impl Viewer {
-    fn of(admin: &Admin) -> Self {
-        Self { id: admin.id, rights: admin.rights() }
+    fn of(identity: &Identity) -> Self {
+        let Identity { admin, token, .. } = identity;
+        Self { id: admin.id, rights: admin.rights(), scopes: token.as_ref().map(|token| token.scopes) }
     }
 }
 
@@ -82,7 +84,7 @@ impl Following {
     pub(super) fn new(
         state: Arc<State>,
         credentials: Credentials,
-        admin: &Admin,
+        identity: &Identity,
         open: OpenStream,
         last: &str,
     ) -> Self {
@@ -94,7 +96,7 @@ impl Following {
         let known = known.filter(|number| wakeup.changes_since(*number).is_complete);
         let end = Instant::now() + LONGEST;
         let (number, greeting) = (known.unwrap_or(next), Some(Resumed(known.is_some())));
-        let viewer = Viewer::of(admin);
+        let viewer = Viewer::of(identity);
         Self { state, credentials, wakeups, number, greeting, all_hosts: false, end, viewer, _open: open }
     }
 
@@ -122,8 +124,8 @@ impl Following {
                 () = sleep_until(due) => {}
             }
             let Credentials { token, client } = &self.credentials;
-            match self.state.admin_who_may(token, client, Need::of("GET", ROUTE)).await {
-                Ok(Some(admin)) if admin.id == self.viewer.id => self.viewer = Viewer::of(&admin),
+            match self.state.identity_that_may(token, client, Need::of("GET", ROUTE)).await {
+                Ok(Some(identity)) if identity.admin.id == self.viewer.id => self.viewer = Viewer::of(&identity),
                 Ok(_) => return None,
                 // Without the database nothing is sent that the admin may not see any more; it is sent later.
                 Err(_) if Instant::now() < due => continue,
@@ -192,7 +194,11 @@ fn shown(viewer: Viewer, changes: &[Change]) -> Vec<Shown> {
 
 fn of_viewer(viewer: Viewer, change: &Change) -> Option<Shown> {
     let kind = change.kind.name();
-    if viewer.rights.extent(Scope(resource_of(change.kind), Action::Read)) == Extent::All {
+    let read = Scope(resource_of(change.kind), Action::Read);
+    if viewer.scopes.is_some_and(|scopes| !scopes.allow(read)) {
+        return None;
+    }
+    if viewer.rights.extent(read) == Extent::All {
         return Some(Shown { kind, id: change.id });
     }
     match change.kind {
@@ -230,7 +236,7 @@ mod tests {
     use crate::domain::role::BuiltIn;
 
     fn admin(id: i64, is_sudo: bool) -> Viewer {
-        Viewer { id: AdminId(id), rights: BuiltIn::by_flag(is_sudo).rights() }
+        Viewer { id: AdminId(id), rights: BuiltIn::by_flag(is_sudo).rights(), scopes: None }
     }
 
     fn texts(viewer: Viewer, changes: &[Change]) -> Vec<String> {
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn role_decides_which_changes_are_seen() {
-        let viewer = Viewer { id: AdminId(7), rights: Rights::stored("nodes:read=all users:read=own") };
+        let viewer = Viewer { rights: Rights::stored("nodes:read=all users:read=own"), ..admin(7, false) };
         let changes = [
             Changed::Users.row(2).of(Some(AdminId(8))),
             Changed::Nodes.row(3),

@@ -162,15 +162,15 @@ impl State {
         }))
     }
 
-    /// Returns the admin of a token, for checks while a response goes on; none if the token is refused, or may not do this any more.
-    pub(in crate::api) async fn admin_who_may(
+    /// Returns the identity of a token, for checks while a response goes on; none if the token is refused, or may not do this any more.
+    pub(in crate::api) async fn identity_that_may(
         &self,
         token: &str,
         client: &Client,
         need: Need,
-    ) -> Result<Option<Admin>, ApiError> {
+    ) -> Result<Option<Identity>, ApiError> {
         let identity = self.identity(token, client).await?.ok();
-        Ok(identity.filter(|identity| identity.may(need).is_ok()).map(|identity| identity.admin))
+        Ok(identity.filter(|identity| identity.may(need).is_ok()))
     }
 
     /// Records the use of a session or an API token, to be written later.
