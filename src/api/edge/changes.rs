@@ -66,11 +66,11 @@ pub(super) async fn changes(
     let db = &state.panel.db;
     let after = Position::from_text(&body.after).ok_or_else(gone)?;
     // The edge does not see that the panel's database was replaced by a back-up or by another server.
-    let current = source::position(db).await?;
-    if current.incarnation.is_empty() && !after.incarnation.is_empty() {
+    let incarnation = source::incarnation(db).await?;
+    if incarnation.is_empty() && !after.incarnation.is_empty() {
         return Err(ApiError::unavailable("The state of the database could not be read, try again"));
     }
-    if current.incarnation != after.incarnation {
+    if incarnation != after.incarnation {
         return Err(gone());
     }
     let update = source::update(db, &after).await?.ok_or_else(gone)?;
