@@ -65,7 +65,7 @@ impl Db {
     }
 }
 
-/// What a probe that failed says of the database. `refusal`: why it refused a connection meanwhile.
+/// The state of a database whose probe failed. `refusal`: why it refused a connection meanwhile.
 fn condition_of(error: &StoreError, refusal: Option<Condition>) -> Condition {
     match error.fault() {
         // The time passed with further attempts to connect.
