@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sarban::backup::{CreateOptions, Manifest, TableSummary};
 use sarban::store::migrate::{LATEST, migrate, version};
-use sarban::store::{Db, users};
+use sarban::store::{Db, Engine, users};
 use tempfile::tempdir;
 
 use super::filled::fill;
@@ -17,6 +17,7 @@ on_both_engines!(
     either_engine_is_restored_into_sqlite,
     empty back_up_without_secrets_has_none,
     empty spool_is_restored_once,
+    empty database_that_loses_a_row_is_left_empty,
     empty database_in_use_is_refused,
     empty database_with_a_newer_schema_is_refused,
 );
@@ -108,6 +109,34 @@ async fn spool_is_restored_once(db: Db) {
     assert!(found[0].extension().is_some_and(|it| it == "log"), "panels look for these: {found:?}");
     assert_eq!(fs::read(&found[0]).expect("the reply"), vec![5; 3_000_000]);
     source.close().await;
+}
+
+/// Hosts that are inserted are gone.
+const fn loses_hosts(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "CREATE TRIGGER lose AFTER INSERT ON hosts BEGIN DELETE FROM hosts WHERE id = NEW.id; END",
+        Engine::Postgres => {
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER lose BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION lose()"
+        }
+    }
+}
+
+async fn database_that_loses_a_row_is_left_empty(db: Db) {
+    let folder = tempdir().expect("a folder");
+    let source = sqlite_in(folder.path()).await;
+    migrate(&source).await.expect("a schema");
+    execute(&source, "INSERT INTO hosts (universal, spec) VALUES (TRUE, '{}')").await;
+    let (_, bytes) = back_up(&source, with_secrets()).await;
+    source.close().await;
+    migrate(&db).await.expect("a schema");
+    execute(&db, loses_hosts(db.engine())).await;
+    let error = restore_bytes(&db, folder.path(), &bytes).await.expect_err("a host is missing").to_string();
+    assert!(
+        error.contains("the table hosts") && error.contains("with 1 rows") && error.contains("the database has 0 of"),
+        "{error}"
+    );
+    assert_eq!(number(&db, "SELECT (SELECT COUNT(*) FROM hosts) + (SELECT COUNT(*) FROM admins)").await, 0);
 }
 
 async fn database_in_use_is_refused(db: Db) {

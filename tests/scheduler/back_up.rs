@@ -1,12 +1,16 @@
 //! The task that writes back-ups: complete files only, of the leader only, and not more of them than wanted.
 
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use age::secrecy::ExposeSecret;
+use age::x25519::Identity;
 use sarban::backup::{Identities, Place, Scratch, restore};
-use sarban::config::backup::BackupSettings;
+use sarban::config::backup::{BackupSettings, parse_recipient};
 use sarban::domain::moment::{DAY, Moment, SECOND};
 use sarban::domain::schedule::Task;
+use sarban::nodes::spool::FOLDER;
 use sarban::scheduler::tasks::TaskError;
 use sarban::store::{Db, Engine, Tx};
 use serde_json::{Value, json};
@@ -19,6 +23,7 @@ use crate::support::database::{Content, TestDatabase, number, on_both_engines, t
 
 on_both_engines!(
     each_run_writes_one_and_the_oldest_are_removed,
+    each_run_writes_what_the_settings_say,
     new_back_up_stays_although_others_have_later_names,
     deposed_leader_leaves_no_file,
     failure_is_notified_once_a_day
@@ -74,6 +79,41 @@ async fn new_back_up_stays_although_others_have_later_names(db: Db) {
     for (day, name) in [(0, "sarban-2023-11-14T22-13-20Z.backup"), (1, "sarban-2023-11-15T22-13-20Z.backup")] {
         leader.run(Task::BackUp, NOW.plus(day * DAY)).await.expect("a back-up");
         assert_eq!(files(folder.path()), [name, later[1]]);
+    }
+}
+
+async fn each_run_writes_what_the_settings_say(db: Db) {
+    let (folder, key) = (tempdir().expect("a folder"), Identity::generate());
+    let recipient = parse_recipient(&key.to_public().to_string()).expect("a recipient");
+    for (day, with_secrets, recipients) in
+        [(0, false, Vec::new()), (1, true, Vec::new()), (2, true, vec![recipient.clone()]), (3, false, vec![recipient])]
+    {
+        let is_encrypted = !recipients.is_empty();
+        // 0: all of them stay.
+        let settings = BackupSettings { keep: 0, recipients, with_secrets, ..settings(folder.path()) };
+        let mut leader = Leader::with_back_ups(&db, &settings).await;
+        let spool = leader.data_dir().join(FOLDER);
+        std::fs::create_dir_all(&spool).expect("a folder");
+        std::fs::write(spool.join("reply.log"), "a reply that waits").expect("a spool file");
+        leader.run(Task::BackUp, NOW.plus(day * DAY)).await.expect("a back-up");
+        assert_eq!(files(folder.path()).len(), usize::try_from(day).expect("a number") + 1, "all stay");
+        let (path, _) = Place::Folder(folder.path().to_owned()).open().await.expect("the newest");
+        let bytes = std::fs::read(&path).expect("it is read");
+        let (is_age, has_suffix) = (bytes.starts_with(b"age-encryption.org/"), path.ends_with(".backup.age"));
+        assert_eq!((is_age, has_suffix), (is_encrypted, is_encrypted), "{path}");
+
+        let keys = leader.data_dir().join("keys.txt");
+        std::fs::write(&keys, key.to_string().expose_secret()).expect("written");
+        let keys = Identities::read(&keys).expect("keys");
+        let scratch = Scratch::create().await.expect("a scratch database");
+        let manifest = restore(scratch.target(), Cursor::new(bytes), keys).await.expect("a good back-up").manifest;
+        scratch.remove().await;
+        assert_eq!(
+            (manifest.head.with_secrets, manifest.rows("tls")),
+            (with_secrets, u64::from(with_secrets)),
+            "{path}"
+        );
+        assert_eq!(manifest.spool_files, 1, "replies that are in no table yet");
     }
 }
 

@@ -108,6 +108,11 @@ impl Leader {
         leader
     }
 
+    /// The folder whose spool is in scheduled back-ups.
+    pub fn data_dir(&self) -> &Path {
+        self.spool.path()
+    }
+
     /// Runs a task at `now`; returns the number of items that it processed.
     pub async fn run(&mut self, task: Task, now: Moment) -> Result<i64, TaskError> {
         self.context.now = now;
