@@ -20,9 +20,9 @@ use crate::store::{Condition, StoreError};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait otherwise: longer than the database's own limits.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Longest wait for the probe's verdict on a database that did not answer a request: it takes up to a second until the probe asks, and its
-/// own limit.
-const VERDICT: Duration = Duration::from_secs(4);
+/// Time from a request to the probe's verdict on a database that does not answer it: a second until the probe asks, its own limit, and
+/// something for a busy machine.
+const VERDICT: Duration = Duration::from_secs(6);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Header of what came from the copy: seconds since it last agreed with the database.
 const COPY_AGE: HeaderName = HeaderName::from_static("x-subscription-copy-age");
@@ -69,6 +69,7 @@ impl State {
         let Some(copy) = self.options.copy.as_ref().filter(|copy| copy.can_serve()) else {
             return Ok(self.find_in_database(username).await?);
         };
+        let began = Instant::now();
         let is_away = self.panel.db.is_away();
         let is_current = self.is_current(copy);
         // Nobody waits for a database that is away: the probe of this process finds out when it is back.
@@ -95,16 +96,22 @@ impl State {
             Err(_) => StoreError::timed_out("the user of a link"),
         };
         if error.condition() == Some(Condition::TimedOut) {
-            return self.stand_in(copy, username, key, is_current).await.ok_or_else(|| error.into());
+            return self.stand_in(copy, username, key, is_current, began).await.ok_or_else(|| error.into());
         }
         copy.source_failed();
         from_copy(copy, username, key).await.ok_or_else(|| error.into())
     }
 
     /// The user from the copy instead of a database that did not answer in time. If that is only slow, it may know of changes that the
-    /// copy lacks; whether it is away the probe finds out soon. `was_current`: the copy was when the request came.
-    async fn stand_in(&self, copy: &LocalCopy, username: &str, key: &str, was_current: bool) -> Option<Found> {
-        let end = Instant::now() + VERDICT;
+    /// copy lacks; whether it is away the probe finds out soon. `was_current`: the copy was when the request came, at `began`.
+    async fn stand_in(
+        &self,
+        copy: &LocalCopy,
+        username: &str,
+        key: &str,
+        was_current: bool,
+        began: Instant,
+    ) -> Option<Found> {
         loop {
             let (is_away, as_of) = (self.panel.db.is_away(), copy.as_of());
             if (is_away || was_current || self.is_current(copy))
@@ -114,7 +121,7 @@ impl State {
                 copy.source_failed();
                 return Some(found);
             }
-            if end <= Instant::now() {
+            if began.elapsed() >= VERDICT {
                 return None;
             }
             sleep(LOOK_AGAIN).await;

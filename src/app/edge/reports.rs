@@ -91,7 +91,8 @@ impl Reporter {
         *lock(&self.settled) = batch.map(|(id, _)| id);
         // With another id, fetches that are still there would be sent as another batch.
         lock(&self.id).reported(taken.is_id_shared);
-        Some(waiting > fetches.len())
+        // Without fetches in this one, the file counts rows that it can't read.
+        Some(!fetches.is_empty() && waiting > fetches.len())
     }
 }
 

@@ -121,6 +121,8 @@ pub struct LastCondition(Arc<Mutex<Last>>);
 #[derive(Debug, Default)]
 struct Last {
     probed: Option<Condition>,
+    /// True if the last probe could not even read.
+    is_away: bool,
     met: Option<(Condition, Instant)>,
 }
 
@@ -134,7 +136,14 @@ impl LastCondition {
 
     /// Records the result of a probe.
     pub(in crate::store) fn set_probed(&self, condition: Option<Condition>) {
-        lock(&self.0).probed = condition;
+        let mut last = lock(&self.0);
+        last.is_away = condition.is_some_and(|condition| condition != Condition::ReadOnly);
+        last.probed = condition;
+    }
+
+    /// Records that a probe could not read, before it is known why.
+    pub(in crate::store) fn set_away(&self) {
+        lock(&self.0).is_away = true;
     }
 
     /// Forgets a condition that a write met: the database was seen without it.
@@ -154,7 +163,7 @@ impl LastCondition {
 
     /// True if the last probe could not even read.
     pub(in crate::store) fn is_away(&self) -> bool {
-        lock(&self.0).probed.is_some_and(|condition| condition != Condition::ReadOnly)
+        lock(&self.0).is_away
     }
 
     fn get_at(&self, now: Instant) -> Option<Condition> {
@@ -187,6 +196,22 @@ mod tests {
         assert_eq!(last.get(), Some(Condition::ReadOnly));
         last.forget(Condition::ReadOnly);
         assert_eq!(last.get(), None);
+    }
+
+    #[test]
+    fn database_is_away_from_a_probe_that_could_not_read_until_one_that_could() {
+        let last = LastCondition::default();
+        for (condition, is_away) in
+            [(None, false), (Some(Condition::ReadOnly), false), (Some(Condition::TimedOut), true)]
+        {
+            last.set_away();
+            assert!(last.is_away());
+            last.set_probed(condition);
+            assert_eq!(last.is_away(), is_away, "{condition:?}");
+        }
+        last.record(Condition::DiskFull);
+        last.set_probed(None);
+        assert!(!last.is_away(), "writes fail");
     }
 
     #[test]

@@ -27,14 +27,20 @@ impl Db {
         let read_only = match &answer {
             Ok(read_only) => *read_only,
             Err(error) => {
-                let Self::Pg(pool) = self else {
-                    last.set_probed(Some(condition_of(error, None)));
-                    return answer.map(drop);
-                };
-                // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
-                last.set_probed(Some(condition_of(error, pool.refusal_since(asked))));
-                pool.abandon_if_silent(asked).await;
-                last.set_probed(Some(condition_of(error, pool.refusal_since(asked))));
+                let mut refusal = None;
+                if let Self::Pg(pool) = self {
+                    // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
+                    last.set_away();
+                    pool.abandon_if_silent(asked).await;
+                    refusal = pool.refusal_since(asked);
+                }
+                last.set_probed(Some(match error.fault() {
+                    // The time passed with further attempts to connect.
+                    Fault::Unavailable(Condition::TimedOut) => refusal.unwrap_or(Condition::TimedOut),
+                    Fault::Unavailable(condition) => condition,
+                    // It answers, but not what was asked.
+                    _ => Condition::Unreachable,
+                }));
                 return answer.map(drop);
             }
         };
@@ -62,16 +68,5 @@ impl Db {
             Self::Pg(pool) => read_only && !pool.is_read_only(),
             Self::Lite(_) => read_only,
         })
-    }
-}
-
-/// The state of a database whose probe failed. `refusal`: why it refused a connection meanwhile.
-fn condition_of(error: &StoreError, refusal: Option<Condition>) -> Condition {
-    match error.fault() {
-        // The time passed with further attempts to connect.
-        Fault::Unavailable(Condition::TimedOut) => refusal.unwrap_or(Condition::TimedOut),
-        Fault::Unavailable(condition) => condition,
-        // It answers, but not what was asked.
-        _ => Condition::Unreachable,
     }
 }
