@@ -166,6 +166,8 @@ export async function open(panel, { token, language = 'en', theme = 'light', con
       await page.locator('main h1, .signin form').first().waitFor();
     },
     async close() {
+      // A route that a test answers itself may be in flight.
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
       await context.close();
       assert.deepEqual(faults, []);
     },

@@ -188,7 +188,7 @@ test('an admin whose role allows nothing else sets up the second factor that it 
   const view = await open(panel, { token: await panel.token('pari', 'paripass'), expected: ['403'] });
   const { page } = view;
   await view.go('/');
-  await page.getByText('Your role requires a second factor').waitFor();
+  await page.getByText('Set one up to go on').waitFor();
   await page.getByRole('button', { name: 'Set up an authenticator app' }).waitFor();
   assert.match(page.url(), /#\/me/);
   await view.close();
