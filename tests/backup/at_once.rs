@@ -5,13 +5,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use sarban::backup::{BackupError, Identities, Target, restore};
-use sarban::store::migrate::migrate;
 use sarban::store::{Db, Engine};
 use tempfile::tempdir;
 use tokio::time::{Instant, sleep};
 
-use super::filled::fill;
-use super::{back_up, restore_bytes, sqlite_in, with_secrets};
+use super::filled::filled_in;
+use super::{back_up, restore_bytes, with_secrets};
 use crate::support::database::{Content, TestDatabase, number, with_database};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,9 +48,7 @@ fn second_restore_at_the_same_time_finds_the_database_in_use() {
 
 async fn at_once(db: Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     let (_, bytes) = back_up(&source, with_secrets()).await;
     source.close().await;
 

@@ -7,10 +7,9 @@ use age::x25519::Identity;
 use sarban::backup::{BackupError, CreateOptions, Identities};
 use sarban::config::backup::parse_recipient;
 use sarban::store::Db;
-use sarban::store::migrate::migrate;
 use tempfile::tempdir;
 
-use super::filled::fill;
+use super::filled::filled_in;
 use super::{back_up, restore_bytes, restore_with, sqlite_in, with_secrets};
 use crate::support::database::{number, on_both_engines};
 
@@ -24,9 +23,7 @@ fn positions(length: usize) -> impl Iterator<Item = usize> {
 
 async fn filled_sqlite() -> (tempfile::TempDir, Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     (folder, source)
 }
 

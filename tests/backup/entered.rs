@@ -10,7 +10,7 @@ use sarban::store::migrate::{LATEST, migrate, migrate_to};
 use sarban::store::{Db, Engine};
 use tempfile::tempdir;
 
-use super::filled::fill;
+use super::filled::filled_in;
 use super::{back_up, sqlite_in, with_secrets};
 use crate::support::database::{execute, number, on_both_engines};
 
@@ -48,9 +48,7 @@ const fn refuses_entries(engine: Engine) -> &'static str {
 
 async fn restore_is_entered_or_nothing_is_restored(db: Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     let (_, bytes) = back_up(&source, with_secrets()).await;
     source.close().await;
 

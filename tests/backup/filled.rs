@@ -1,8 +1,12 @@
 //! A database with rows in every table, made from the tables' own columns, so that new tables and columns are in it, too.
 
+use std::path::Path;
+
 use sarban::store::backup::{Column, DATA, Kind, SECRETS, Table, tables};
+use sarban::store::migrate::migrate;
 use sarban::store::{Db, Engine};
 
+use super::sqlite_in;
 use crate::support::database::execute;
 
 /// Values of columns that allow only some; all others follow from the column's kind. Every id is 1.
@@ -20,6 +24,14 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("task_run", "trigger", "'schedule'"),
     ("task_run", "state", "'done'"),
 ];
+
+/// A SQLite database in a folder, with rows in every table.
+pub async fn filled_in(folder: &Path) -> Db {
+    let db = sqlite_in(folder).await;
+    migrate(&db).await.expect("a schema");
+    fill(&db).await;
+    db
+}
 
 /// Fills every table.
 pub async fn fill(db: &Db) {

@@ -8,7 +8,7 @@ use sarban::store::migrate::{LATEST, migrate, version};
 use sarban::store::{Db, Engine, users};
 use tempfile::tempdir;
 
-use super::filled::fill;
+use super::filled::{fill, filled_in};
 use super::{back_up, restore_bytes, sqlite_in, with_secrets};
 use crate::support::database::{execute, number, on_both_engines};
 
@@ -24,9 +24,7 @@ on_both_engines!(
 
 async fn sqlite_is_restored_into_either_engine(db: Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     assert_restores(&source, &db, folder.path()).await;
     source.close().await;
 }
@@ -77,9 +75,7 @@ fn unchanged(manifest: &Manifest) -> Vec<&TableSummary> {
 
 async fn back_up_without_secrets_has_none(db: Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     let (manifest, bytes) = back_up(&source, CreateOptions::default()).await;
     assert!(!manifest.head.with_secrets && manifest.tables.iter().all(|it| it.name != "jwt" && it.name != "tls"));
     restore_bytes(&db, folder.path(), &bytes).await.expect("restored");
@@ -141,9 +137,7 @@ async fn database_that_loses_a_row_is_left_empty(db: Db) {
 
 async fn database_in_use_is_refused(db: Db) {
     let folder = tempdir().expect("a folder");
-    let source = sqlite_in(folder.path()).await;
-    migrate(&source).await.expect("a schema");
-    fill(&source).await;
+    let source = filled_in(folder.path()).await;
     let (_, bytes) = back_up(&source, with_secrets()).await;
     restore_bytes(&db, folder.path(), &bytes).await.expect("the first");
     let refused = restore_bytes(&db, folder.path(), &bytes).await.expect_err("the second").to_string();
