@@ -37,10 +37,6 @@ def load(panel, paths, seconds, folder):
     return bench.start_wrk(panel.base, paths, seconds, CONNECTIONS, folder, DELAY=str(PAUSE_MS))
 
 
-def median(rounds, name):
-    return sorted(one[name] for one in rounds)[len(rounds) // 2]
-
-
 def beside(args, panel, database, folder, target):
     """Figures of back-ups, and of the load without them and beside them."""
     paths = bench.paths_of(panel, "links")
@@ -60,7 +56,7 @@ def beside(args, panel, database, folder, target):
             **{name: figures[name] for name in ("p50_ms", "p99_ms", "failed")},
             "per_second": round(figures["requests"] / figures["seconds"]),
         })
-    return {name: median(rounds, name) for name in rounds[0]} | {"file_mb": round(target.stat().st_size / 1e6, 1)}
+    return bench.middle(rounds) | {"file_mb": round(target.stat().st_size / 1e6, 1)}
 
 
 def restored(args, target, url, folder):

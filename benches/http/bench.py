@@ -140,6 +140,12 @@ def wrk(*args, **env):
     return figures_of(start_wrk(*args, **env))
 
 
+def middle(rounds):
+    """The median of each figure of these rounds, and all that failed."""
+    return {name: sorted(one[name] for one in rounds)[len(rounds) // 2] for name in rounds[0]} | {
+        "failed": sum(one["failed"] for one in rounds)}
+
+
 class Panel:
     """A running panel on a seeded database. Without `REDIS_URL` in its settings it has no Redis."""
 

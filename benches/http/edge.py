@@ -86,8 +86,7 @@ def main():
                 edge.terminate()
                 edge.wait(30)
             panel.stop()
-    rows = {f"{who}, {connections} connections": {name: sorted(row[name] for row in rows)[ROUNDS // 2] for name in rows[0]}
-            for (who, connections), rows in sorted(rounds.items(), reverse=True)}
+    rows = {f"{who}, {connections} connections": bench.middle(rows) for (who, connections), rows in sorted(rounds.items(), reverse=True)}
     results = [{"users": args.users, "complete_after_s": seconds, "copy_mb": round(copy / 1e6, 1), "rows": rows}]
     print(json.dumps(results, indent=1), flush=True)
     bench.store(args.output, results)

@@ -62,7 +62,10 @@ impl Place {
     pub async fn newest(&self) -> Result<String, BackupError> {
         match self {
             Self::File(path) => Ok(path.display().to_string()),
-            Self::Folder(folder) => files::newest(folder).map(|path| path.display().to_string()),
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                blocking(move || files::newest(&folder)).await.map(|path| path.display().to_string())
+            }
             Self::S3(place) => place.newest_address().await,
         }
     }

@@ -156,6 +156,7 @@ impl LocalCopy {
     /// The file was opened, or is another one than before.
     async fn opened(&self, file: &CopyFile, state: CopyState) -> Result<(), StoreError> {
         let is_readable = is_shared_part_readable(file).await?;
+        self.forget_what_another_wrote(&state);
         let before = {
             let mut view = self.view();
             self.state_was_read(&mut view, state);
@@ -193,7 +194,8 @@ impl LocalCopy {
 
     /// Changes of these users could not be written.
     fn not_written(&self, update: &Update) {
-        self.view().unwritten.add(update);
+        let now = self.now();
+        self.view().unwritten.add(update, now);
     }
 
     /// These users were written.
@@ -207,7 +209,7 @@ impl LocalCopy {
     }
 
     fn all_is_written(&self) {
-        self.view().unwritten = Unwritten::default();
+        let _dropped_without_the_lock = self.view().unwritten.forget_all();
     }
 
     fn agreed(&self, agreed: Agreement) {

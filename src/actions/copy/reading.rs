@@ -5,7 +5,7 @@ use super::LocalCopy;
 use super::prepared::is_shared_part_readable;
 use crate::cluster::self_report::SelfReport;
 use crate::foundation::{FailureStreak, with_sources};
-use crate::store::copy::file::CopyFile;
+use crate::store::copy::file::{CopyFile, CopyState};
 use crate::store::{Condition, StoreError};
 
 impl LocalCopy {
@@ -42,6 +42,14 @@ impl LocalCopy {
         self.publish(own);
     }
 
+    /// Forgets what this process could not write if another one that follows has read it later, and written it.
+    pub(super) fn forget_what_another_wrote(&self, state: &CopyState) {
+        let is_newer = |agreed| self.view().unwritten.is_older_than(agreed);
+        if state.agreed.as_ref().is_some_and(is_newer) {
+            self.all_is_written();
+        }
+    }
+
     /// The shared part is read only if it is another one than before.
     async fn watch(&self) -> Result<(), StoreError> {
         let known = {
@@ -57,7 +65,42 @@ impl LocalCopy {
         if state.shared_changes != shared_changes {
             self.shared_part_changed(is_shared_part_readable(&file).await?);
         }
+        self.forget_what_another_wrote(&state);
         self.state_was_read(&mut self.view(), state);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::copy::{CopiedUser, Update};
+    use crate::domain::moment::HOUR;
+
+    #[tokio::test]
+    async fn what_another_process_wrote_later_replaces_what_this_one_remembers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = LocalCopy::new(folder.path(), Clock::real(), HOUR);
+        let file = CopyFile::create(&copy.file_path()).await.expect("a file");
+        copy.watch().await.expect("it opens");
+        let ann = |key: &str| {
+            let mut user = CopiedUser::default();
+            (user.id, user.username, user.key) = (1, "ann".to_owned(), key.to_owned());
+            Update { users: vec![user], ..Update::default() }
+        };
+        let keys = async || {
+            let mut found = file.users("ann").await.expect("it is read");
+            copy.view().unwritten.correct("ann", &mut found);
+            found.into_iter().map(|user| user.key).collect::<Vec<_>>()
+        };
+        let before = copy.now();
+        copy.not_written(&ann("second"));
+        file.apply(&ann("first"), Some(&before)).await.expect("written");
+        copy.watch().await.expect("it is read");
+        assert_eq!(keys().await, ["second"], "what was read earlier is no news");
+        file.apply(&ann("third"), Some(&copy.now())).await.expect("written");
+        copy.watch().await.expect("it is read");
+        assert_eq!(keys().await, ["third"]);
     }
 }

@@ -60,8 +60,16 @@ impl LocalCopy {
         };
         let (Some(file), Some(age), true) = (file, age, self.can_serve()) else { return Ok(None) };
         let Some(prepared) = self.prepared(&file).await? else { return Ok(None) };
-        let mut found = file.users(username).await?;
-        self.view().unwritten.correct(username, &mut found);
+        let mut found = loop {
+            let before = self.view().unwritten.forgotten();
+            let mut found = file.users(username).await?;
+            let view = self.view();
+            // What was written meanwhile is read again.
+            if view.unwritten.forgotten() == before {
+                view.unwritten.correct(username, &mut found);
+                break found;
+            }
+        };
         let is_of_key = |user: &crate::domain::copy::CopiedUser| bool::from(user.key.as_bytes().ct_eq(key.as_bytes()));
         let index = found.iter().position(is_of_key).unwrap_or(0);
         let user = (!found.is_empty()).then(|| found.swap_remove(index));

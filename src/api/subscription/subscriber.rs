@@ -69,15 +69,14 @@ impl State {
         let Some(copy) = self.options.copy.as_ref().filter(|copy| copy.can_serve()) else {
             return Ok(self.find_in_database(username).await?);
         };
-        let began = Instant::now();
-        let is_away = self.panel.db.is_away();
+        let (began, away) = (Instant::now(), self.panel.db.away_as_of());
         let is_current = self.is_current(copy);
         // Nobody waits for a database that is away: the probe of this process finds out when it is back.
-        if is_away {
+        if away.is_some() {
             copy.source_is_away(Instant::now());
         }
-        if is_away || is_current && !copy.may_ask_source() {
-            let as_of = copy.as_of();
+        if away.is_some() || is_current && !copy.may_ask_source() {
+            let as_of = self.settled(copy);
             if let Some(found) = from_copy(copy, username, key).await
                 && self.has_own_changes(as_of, &found)
             {
@@ -85,15 +84,20 @@ impl State {
             }
         }
         // Who changed a moment ago waits for a slow database: the copy can't stand in for it.
-        let is_quiet = is_away || copy.is_current(self.panel.changes.last_shown_to(None));
-        let error = match timeout(if is_quiet { PATIENCE } else { LIMIT }, self.find_in_database(username)).await {
-            Ok(Ok(found)) => {
+        let is_quiet = away.is_some() || copy.is_current(self.panel.changes.last_shown_to(None));
+        let lookup = timeout(if is_quiet { PATIENCE } else { LIMIT }, self.find_in_database(username));
+        let answer = tokio::select! {
+            answer = lookup => answer.ok(),
+            () = self.is_found_away_after(away) => None,
+        };
+        let error = match answer {
+            Some(Ok(found)) => {
                 copy.source_answered();
                 return Ok(found);
             }
-            Ok(Err(error)) if error.condition().is_none() => return Err(error.into()),
-            Ok(Err(error)) => error,
-            Err(_) => StoreError::timed_out("the user of a link"),
+            Some(Err(error)) if error.condition().is_none() => return Err(error.into()),
+            Some(Err(error)) => error,
+            None => StoreError::timed_out("the user of a link"),
         };
         if error.condition() == Some(Condition::TimedOut) {
             return self.stand_in(copy, username, key, is_current, began).await.ok_or_else(|| error.into());
@@ -112,14 +116,20 @@ impl State {
         was_current: bool,
         began: Instant,
     ) -> Option<Found> {
+        let mut looked: Option<Option<Instant>> = None;
         loop {
-            let (is_away, as_of) = (self.panel.db.is_away(), copy.as_of());
-            if (is_away || was_current || self.is_current(copy))
-                && let Some(found) = from_copy(copy, username, key).await
-                && (is_away || self.has_own_changes(as_of, &found))
-            {
-                copy.source_failed();
-                return Some(found);
+            let as_of = self.settled(copy);
+            let may_replace = self.panel.db.away_as_of().is_some() || was_current || self.is_current(copy);
+            // What was not enough is not read again.
+            let is_news = looked.is_none_or(|before| as_of > before.map(|at| at + LOOK_AGAIN));
+            if may_replace && is_news {
+                looked = Some(as_of);
+                if let Some(found) = from_copy(copy, username, key).await
+                    && self.has_own_changes(as_of, &found)
+                {
+                    copy.source_failed();
+                    return Some(found);
+                }
             }
             if began.elapsed() >= VERDICT {
                 return None;
@@ -128,12 +138,25 @@ impl State {
         }
     }
 
+    /// Waits until a probe that began later than this has found that the database is away.
+    async fn is_found_away_after(&self, before: Option<Instant>) {
+        while self.panel.db.away_as_of() <= before {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Returns the moment up to which this panel's changes need not be asked for: the copy has them, or the database is away since.
+    fn settled(&self, copy: &LocalCopy) -> Option<Instant> {
+        copy.as_of().max(self.panel.db.away_as_of())
+    }
+
     /// True if the copy agreed with the database a moment ago, and has what this panel changed in all subscriptions.
     fn is_current(&self, copy: &LocalCopy) -> bool {
         copy.is_current(self.panel.changes.last_shown_to_everybody())
     }
 
-    /// True if a user of the copy has what this panel changed. `as_of`: the copy's agreement before the user was read.
+    /// True if this panel changed nothing that concerns a user of the copy since `as_of`, which was [`State::settled`] before the user was
+    /// read.
     fn has_own_changes(&self, as_of: Option<Instant>, found: &Found) -> bool {
         let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
         as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))

@@ -66,6 +66,8 @@ impl Reporter {
             Vec::new()
         });
         let waiting = self.copy.count_waiting_fetches().await.unwrap_or_default();
+        // Without fetches in this report, the file counts rows that it can't read.
+        let has_more = !fetches.is_empty() && waiting > fetches.len();
         let state = self.copy.report();
         let (id, settled) = (lock(&self.id).get(), *lock(&self.settled));
         let batch = (!fetches.is_empty()).then(|| (batch_id(id, &fetches), &fetches));
@@ -77,7 +79,7 @@ impl Reporter {
             "users": state.map_or(0, |state| state.users),
             "is_complete": self.copy.can_serve(),
             "waiting_fetches": waiting.saturating_sub(fetches.len()),
-            "is_leaving": is_leaving && waiting <= fetches.len(),
+            "is_leaving": is_leaving && !has_more,
             "batch": batch.map(|(id, fetches)| json!({"id": id, "fetches": rows(fetches)})),
             "settled_batch": settled,
         });
@@ -91,8 +93,7 @@ impl Reporter {
         *lock(&self.settled) = batch.map(|(id, _)| id);
         // With another id, fetches that are still there would be sent as another batch.
         lock(&self.id).reported(taken.is_id_shared);
-        // Without fetches in this one, the file counts rows that it can't read.
-        Some(!fetches.is_empty() && waiting > fetches.len())
+        Some(has_more)
     }
 }
 

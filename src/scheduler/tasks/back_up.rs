@@ -42,13 +42,14 @@ async fn make(context: &Context, scheduled: &Scheduled) -> Result<i64, TaskError
             tracing::warn!(error = with_sources(&error), "old back-ups could not be removed; check BACKUP_TO");
         }
     }
-    // A place that can't be listed was reported just now.
-    if let Ok(Some(newest)) = scheduled.taken_for_newer(&address).await {
-        tracing::warn!(
+    match scheduled.taken_for_newer(&address).await {
+        Ok(None) => {}
+        Ok(Some(newest)) => tracing::warn!(
             newest,
             made = address,
             "BACKUP_TO has a back-up with a later time, as if a clock was ahead; a restore would read that one: rename it"
-        );
+        ),
+        Err(error) => tracing::warn!(error = with_sources(&error), "back-ups could not be listed; check BACKUP_TO"),
     }
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }

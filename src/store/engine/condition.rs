@@ -121,8 +121,8 @@ pub struct LastCondition(Arc<Mutex<Last>>);
 #[derive(Debug, Default)]
 struct Last {
     probed: Option<Condition>,
-    /// True if the last probe could not even read.
-    is_away: bool,
+    /// When the last probe began, if it could not even read.
+    away_as_of: Option<Instant>,
     met: Option<(Condition, Instant)>,
 }
 
@@ -137,13 +137,15 @@ impl LastCondition {
     /// Records the result of a probe.
     pub(in crate::store) fn set_probed(&self, condition: Option<Condition>) {
         let mut last = lock(&self.0);
-        last.is_away = condition.is_some_and(|condition| condition != Condition::ReadOnly);
+        if matches!(condition, None | Some(Condition::ReadOnly)) {
+            last.away_as_of = None;
+        }
         last.probed = condition;
     }
 
-    /// Records that a probe could not read, before it is known why.
-    pub(in crate::store) fn set_away(&self) {
-        lock(&self.0).is_away = true;
+    /// Records that a probe that began at this moment could not read, before it is known why.
+    pub(in crate::store) fn set_away(&self, as_of: Instant) {
+        lock(&self.0).away_as_of = Some(as_of);
     }
 
     /// Forgets a condition that a write met: the database was seen without it.
@@ -161,9 +163,9 @@ impl LastCondition {
         lock(&self.0).probed.is_none()
     }
 
-    /// True if the last probe could not even read.
-    pub(in crate::store) fn is_away(&self) -> bool {
-        lock(&self.0).is_away
+    /// Returns when the last probe began, if it could not even read.
+    pub(in crate::store) fn away_as_of(&self) -> Option<Instant> {
+        lock(&self.0).away_as_of
     }
 
     fn get_at(&self, now: Instant) -> Option<Condition> {
@@ -204,14 +206,15 @@ mod tests {
         for (condition, is_away) in
             [(None, false), (Some(Condition::ReadOnly), false), (Some(Condition::TimedOut), true)]
         {
-            last.set_away();
-            assert!(last.is_away());
+            let asked = Instant::now();
+            last.set_away(asked);
+            assert_eq!(last.away_as_of(), Some(asked));
             last.set_probed(condition);
-            assert_eq!(last.is_away(), is_away, "{condition:?}");
+            assert_eq!(last.away_as_of(), is_away.then_some(asked), "{condition:?}");
         }
         last.record(Condition::DiskFull);
         last.set_probed(None);
-        assert!(!last.is_away(), "writes fail");
+        assert_eq!(last.away_as_of(), None, "writes fail");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use tokio::time::Instant;
 
 use super::condition::{Condition, LastCondition};
 use super::error::StoreError;
@@ -153,9 +154,9 @@ impl Db {
         self.last_condition().answers()
     }
 
-    /// True if the last probe could not even read.
-    pub fn is_away(&self) -> bool {
-        self.last_condition().is_away()
+    /// Returns when the last probe began, if it could not even read. Whatever succeeded since then is a sign that the database is back.
+    pub fn away_as_of(&self) -> Option<Instant> {
+        self.last_condition().away_as_of()
     }
 
     pub(super) const fn last_condition(&self) -> &LastCondition {

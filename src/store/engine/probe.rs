@@ -27,10 +27,10 @@ impl Db {
         let read_only = match &answer {
             Ok(read_only) => *read_only,
             Err(error) => {
+                // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
+                last.set_away(asked);
                 let mut refusal = None;
                 if let Self::Pg(pool) = self {
-                    // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
-                    last.set_away();
                     pool.abandon_if_silent(asked).await;
                     refusal = pool.refusal_since(asked);
                 }
