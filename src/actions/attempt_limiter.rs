@@ -15,6 +15,8 @@ use crate::domain::moment::{BootTime, SECOND};
 use crate::foundation::lock;
 
 const MINUTE: i64 = 60 * SECOND;
+/// Up to as many windows, those that are over stay.
+const FEW: usize = 1024;
 
 /// Counts one kind of failed attempts.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct AttemptLimiter {
     /// The kind of attempt, as a part of the names in Redis.
     kind: &'static str,
     per_minute: u32,
-    windows: Mutex<HashMap<Subject, Window>>,
+    windows: Mutex<Windows>,
     shared: Option<Arc<SharedCounters>>,
 }
 
@@ -41,6 +43,15 @@ pub enum Subject {
 struct Window {
     ends_at: i64,
     attempts: u32,
+}
+
+/// The windows of the last minute, and some that are over.
+#[derive(Debug)]
+struct Windows {
+    by_subject: HashMap<Subject, Window>,
+    /// With more windows than this, those that are over are removed. Twice as many as were left the last time: a flood from many
+    /// addresses costs each attempt the same, however many windows there are.
+    most: usize,
 }
 
 /// An attempt that was let through. It counts as failed until it says that it was right.
@@ -97,7 +108,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 impl AttemptLimiter {
     /// A limiter with a limit per minute (0: none), counted by all hosts together if Redis is configured.
     pub fn new(kind: &'static str, per_minute: u32, shared: Option<Arc<SharedCounters>>) -> Self {
-        Self { kind, per_minute, windows: Mutex::default(), shared }
+        Self { kind, per_minute, windows: Mutex::new(Windows { by_subject: HashMap::new(), most: FEW }), shared }
     }
 
     /// Allows an attempt unless one of its subjects has reached its limit for this minute. It is counted at once, so that
@@ -106,7 +117,7 @@ impl AttemptLimiter {
         if self.per_minute == 0 {
             return Ok(Attempt { limiter: self, subjects: Vec::new(), shared: false });
         }
-        self.count_here(&subjects, now.micros())?;
+        self.windows().count(&subjects, self.per_minute, now.micros())?;
         let counted = match &self.shared {
             Some(shared) => shared.count(&self.shared_names(&subjects), self.per_minute, Duration::from_secs(60)).await,
             None => None,
@@ -120,40 +131,13 @@ impl AttemptLimiter {
 
     /// Refuses what this process alone knows to be too much, without counting it and without asking Redis.
     pub(super) fn check_here(&self, subjects: &[Subject], now: BootTime) -> Result<(), TooMany> {
-        if self.per_minute == 0 { Ok(()) } else { self.check(&self.windows(), subjects, now.micros()) }
-    }
-
-    fn check(&self, windows: &HashMap<Subject, Window>, subjects: &[Subject], now: i64) -> Result<(), TooMany> {
-        let full = subjects
-            .iter()
-            .filter_map(|subject| windows.get(subject))
-            .filter(|window| window.ends_at > now && window.attempts >= self.per_minute);
-        match full.map(|window| window.ends_at).max() {
-            Some(last) => Err(TooMany { retry_after: u32::try_from((last - now) / SECOND).unwrap_or(60) + 1 }),
-            None => Ok(()),
-        }
-    }
-
-    fn count_here(&self, subjects: &[Subject], now: i64) -> Result<(), TooMany> {
-        let mut windows = self.windows();
-        if windows.len() > 1024 {
-            windows.retain(|_, window| window.ends_at > now);
-        }
-        self.check(&windows, subjects, now)?;
-        for subject in subjects {
-            let window = windows.entry(*subject).or_insert(Window { ends_at: 0, attempts: 0 });
-            if window.ends_at <= now {
-                *window = Window { ends_at: now + MINUTE, attempts: 0 };
-            }
-            window.attempts += 1;
-        }
-        Ok(())
+        if self.per_minute == 0 { Ok(()) } else { self.windows().check(subjects, self.per_minute, now.micros()) }
     }
 
     fn take_back_here(&self, subjects: &[Subject]) {
         let mut windows = self.windows();
         for subject in subjects {
-            if let Some(window) = windows.get_mut(subject) {
+            if let Some(window) = windows.by_subject.get_mut(subject) {
                 window.attempts = window.attempts.saturating_sub(1);
             }
         }
@@ -163,8 +147,37 @@ impl AttemptLimiter {
         subjects.iter().map(|subject| subject.shared_name(self.kind)).collect()
     }
 
-    fn windows(&self) -> MutexGuard<'_, HashMap<Subject, Window>> {
+    fn windows(&self) -> MutexGuard<'_, Windows> {
         lock(&self.windows)
+    }
+}
+
+impl Windows {
+    fn check(&self, subjects: &[Subject], per_minute: u32, now: i64) -> Result<(), TooMany> {
+        let full = subjects
+            .iter()
+            .filter_map(|subject| self.by_subject.get(subject))
+            .filter(|window| window.ends_at > now && window.attempts >= per_minute);
+        match full.map(|window| window.ends_at).max() {
+            Some(last) => Err(TooMany { retry_after: u32::try_from((last - now) / SECOND).unwrap_or(60) + 1 }),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&mut self, subjects: &[Subject], per_minute: u32, now: i64) -> Result<(), TooMany> {
+        if self.by_subject.len() > self.most {
+            self.by_subject.retain(|_, window| window.ends_at > now);
+            self.most = FEW.max(2 * self.by_subject.len());
+        }
+        self.check(subjects, per_minute, now)?;
+        for subject in subjects {
+            let window = self.by_subject.entry(*subject).or_insert(Window { ends_at: 0, attempts: 0 });
+            if window.ends_at <= now {
+                *window = Window { ends_at: now + MINUTE, attempts: 0 };
+            }
+            window.attempts += 1;
+        }
+        Ok(())
     }
 }
 
@@ -210,6 +223,23 @@ mod tests {
         }
         let _wrong = limiter.begin(subjects(), at(1)).await.expect("let through");
         limiter.begin(subjects(), at(1)).await.expect_err("full");
+    }
+
+    #[tokio::test]
+    async fn windows_that_are_over_are_removed_ever_more_rarely_in_a_flood() {
+        let limiter = AttemptLimiter::new("password", 2, None);
+        let mut sweeps = Vec::new();
+        for n in 0..10_000_u32 {
+            let before = limiter.windows().most;
+            let _wrong = limiter.begin(vec![Subject::address(IpAddr::from(n.to_be_bytes()))], at(100)).await;
+            let after = limiter.windows().most;
+            sweeps.extend((after != before).then_some(after));
+        }
+        assert_eq!(sweeps, [2_050, 4_102, 8_206, 16_414]);
+        for n in 10_000..20_000_u32 {
+            let _later = limiter.begin(vec![Subject::address(IpAddr::from(n.to_be_bytes()))], at(160)).await;
+        }
+        assert_eq!(limiter.windows().by_subject.len(), 10_000, "those of the minute before are gone");
     }
 
     #[tokio::test]
