@@ -1,6 +1,7 @@
 //! Reads and changes admins, and checks what they may do to each other.
 
 mod author;
+mod found;
 pub mod given_users;
 mod owned_users;
 mod rights;
@@ -9,6 +10,7 @@ pub use owned_users::{adopt_users, delete, set_users_enabled};
 pub use rights::{Actor, RightsError};
 
 pub(in crate::actions) use author::{PresentAuthor, present_author};
+pub(in crate::actions) use found::{lock, read_again};
 
 use self::rights::{is_other_role, may_give, with_role};
 use super::Panel;
@@ -275,12 +277,6 @@ pub(super) async fn hashed(password: &Secret) -> Result<String, AdminError> {
         None => Ok(passwords::hash(password.clone()).await?),
         Some(fault) => Err(AdminError::NewPassword(fault)),
     }
-}
-
-/// Locks an admin that was found by name before. A later admin of the same name is another one.
-pub(super) async fn lock(tx: &mut Tx, found: &Admin) -> Result<Admin, AdminError> {
-    let admin = admins::lock_by_username(tx, &found.username).await?;
-    admin.filter(|admin| admin.id == found.id).ok_or(AdminError::NotFound)
 }
 
 /// The start of an entry in the audit log about an admin.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::rights::{Actor, RightsError, may_change, may_delete};
-use super::{AdminError, by_name, entry, lock, present};
+use super::{AdminError, by_name, entry, lock, present, read_again};
 use crate::actions::quotas::guard::Guard;
 use crate::actions::users::{UserError, bulk};
 use crate::actions::{PAUSE, Panel};
@@ -86,7 +86,7 @@ async fn orphan_all(panel: &Panel, by: Actor<'_>, admin: &Admin) -> Result<(), A
 
 async fn orphan_users(panel: &Panel, by: Actor<'_>, admin: &Admin) -> Result<i64, AdminError> {
     let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, AdminError> {
-        may_delete(present(tx, panel, by).await?.actor(), admin)?;
+        may_delete(present(tx, panel, by).await?.actor(), &read_again(tx, admin).await?)?;
         let users = admins::orphan_users(tx, admin.id, USERS_AT_ONCE).await?;
         if users == 0 {
             return Ok((0, None));

@@ -1,7 +1,7 @@
 //! Changes of many users, in several transactions, so that other writers need not wait long.
 
 use super::UserError;
-use crate::actions::admins::{Actor, AdminError, may_change, present_with_users};
+use crate::actions::admins::{Actor, AdminError, may_change, present_with_users, read_again};
 use crate::actions::quotas::guard::{Guard, OfAll};
 use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
@@ -127,10 +127,11 @@ async fn on_owned(panel: &Panel, by: Option<Actor<'_>>, owner: &Admin, change: C
 async fn check_author(tx: &mut Tx, panel: &Panel, by: Actor<'_>, owner: &Admin) -> Result<(), UserError> {
     let of = |error| match error {
         AdminError::Store(error) => UserError::Store(error),
+        AdminError::NotFound => UserError::NotFound,
         _ => UserError::Forbidden,
     };
     let by = present_with_users(tx, panel, by).await.map_err(of)?;
-    may_change(by.actor(), owner).map_err(of)
+    may_change(by.actor(), &read_again(tx, owner).await.map_err(of)?).map_err(of)
 }
 
 /// On SQLite, lets other writers go first between two parts of a long change.
