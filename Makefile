@@ -1,12 +1,15 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo pictures test dashboard chaos attack model lint openapi clients fuzz-api deny deb dist deploy-check services services-stop \
+.PHONY: help run demo pictures test dashboard chaos attack model lint openapi clients fuzz-api deny deb static dist deploy-check services services-stop \
 	bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sarban
+# Only `make static` asks for it.
+MUSL = $(shell uname -m)-unknown-linux-musl
+STATIC_PROGRAM = $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/release/sarban
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -90,9 +93,15 @@ deb: ## build a Debian package for this release of Debian into target/dist
 	$(CARGO) build --locked --release --bin sarban
 	@deploy/debian/build.sh $(RELEASE) target/dist
 
-dist: ## build a release into target/dist: Debian package, archive, list of components (SBOM), checksums
+static: ## build a release program without shared libraries for every Linux, with musl
+	@command -v musl-gcc >/dev/null || { echo "musl-gcc is missing: install it (on Debian: apt-get install musl-tools)" >&2; exit 1; }
+	rustup target add $(MUSL)
+	CC_$(subst -,_,$(MUSL))=musl-gcc $(CARGO) build --locked --release --bin sarban --target $(MUSL)
+	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/image.py $(STATIC_PROGRAM)
+
+dist: $(if $(STATIC),static) ## build a release into target/dist: Debian package, archive, components (SBOM), checksums; STATIC=1: also for every Linux
 	$(CARGO) build --locked --release --bin sarban
-	@deploy/dist.sh $(RELEASE) target/dist
+	@$(if $(STATIC),STATIC_PROGRAM=$(STATIC_PROGRAM)) deploy/dist.sh $(RELEASE) target/dist
 
 deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, edges, package and image (needs root)
 	bash tests/deploy/check.sh
