@@ -12,7 +12,7 @@ pub(super) const MAGIC_OF_ANY: &[u8] = b"sarban back-up ";
 
 /// Level of zstd at which writing is as fast as reading the tables.
 const LEVEL: i32 = 3;
-/// Most bytes of a block: a run of rows is a megabyte, and its last row can be as large as a node's reply.
+/// Most bytes of a block: a run of rows has 128 KiB (a megabyte in earlier back-ups), and its last row can be as large as a node's reply.
 const MAX: u32 = 512 << 20;
 /// Kind, length of the content, length of its compressed form; the digest follows.
 const LENGTHS: usize = 1 + 4 + 4;

@@ -28,32 +28,11 @@ pub struct CreateOptions {
     pub recipients: Vec<Recipient>,
     /// The folder with the spool, none for a back-up without.
     pub data_dir: Option<PathBuf>,
-    /// How fast.
-    pub pace: Pace,
 }
 
-/// How much of the machine a back-up takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// All that it can.
-    #[default]
-    Full,
-    /// It rests between runs of rows, so that requests go first: on SQLite as long as it worked. On PostgreSQL a tenth of
-    /// that, because VACUUM removes no dead row before it ends.
-    Gentle,
-}
-
-impl Pace {
-    fn rest(self, engine: Engine, worked: Duration) -> Duration {
-        let rest = match (self, engine) {
-            (Self::Full, _) => Duration::ZERO,
-            (Self::Gentle, Engine::Sqlite) => worked,
-            (Self::Gentle, Engine::Postgres) => worked / 10,
-        };
-        rest.min(LONGEST_REST)
-    }
-}
-
+/// A back-up rests this many times as long as a run of rows took to come, so that requests find the processors free. Database and writing thread
+/// rest meanwhile, too.
+const REST: u32 = 3;
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
@@ -79,12 +58,12 @@ pub async fn create<W: Write + Send + 'static>(
         return Err(BackupError::GaveWay);
     }
     let (sender, receiver) = mpsc::channel(4);
-    let CreateOptions { with_secrets, recipients, data_dir, pace } = options;
+    let CreateOptions { with_secrets, recipients, data_dir } = options;
     let writer = tokio::task::spawn_blocking(move || write(out, &recipients, receiver));
     let read = tokio::select! {
         biased;
         () = until_one_waits(db) => Err(Stopped::By(BackupError::GaveWay)),
-        read = read_all(db, with_secrets, data_dir, pace, now, &sender) => read,
+        read = read_all(db, with_secrets, data_dir, now, &sender) => read,
     };
     drop(sender);
     let written = writer.await;
@@ -112,7 +91,6 @@ async fn read_all(
     db: &Db,
     with_secrets: bool,
     data_dir: Option<PathBuf>,
-    pace: Pace,
     now: Moment,
     out: &mpsc::Sender<Outgoing>,
 ) -> Result<(), Stopped> {
@@ -130,14 +108,14 @@ async fn read_all(
     for table in all_tables(&mut tx, version, with_secrets).await? {
         send(out, Outgoing::Table(table.clone())).await?;
         let mut rows = tables::rows(&mut tx, &table);
-        let mut began = Instant::now();
-        while let Some(run) = rows.next().await {
+        loop {
+            let began = Instant::now();
+            let Some(run) = rows.next().await else { break };
+            let worked = began.elapsed();
             let run = run.map_err(BackupError::store(format!("could not read the table {}", table.name)))?;
+            // Waiting for a slow place is no work.
             send(out, Outgoing::Rows(run)).await?;
-            if pace != Pace::Full {
-                sleep(pace.rest(db.engine(), began.elapsed())).await;
-            }
-            began = Instant::now();
+            sleep((worked * REST).min(LONGEST_REST)).await;
         }
     }
     let last_ids = tables::last_ids(&mut tx).await.map_err(BackupError::store("could not read the last ids"))?;

@@ -19,7 +19,7 @@ mod spool_files;
 
 pub use age_keys::Identities;
 pub use audit_note::AuditNote;
-pub use create::{CreateOptions, Pace, create};
+pub use create::{CreateOptions, create};
 pub use error::BackupError;
 pub use manifest::{Head, Manifest, TableSummary};
 pub use place::{Pending, Place};

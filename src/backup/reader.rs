@@ -31,7 +31,7 @@ pub(super) struct Parts(mpsc::Receiver<Result<Part, BackupError>>);
 impl Parts {
     /// Starts the thread.
     pub(super) fn read(from: impl Read + Send + 'static, keys: Identities) -> Self {
-        // A part has a megabyte.
+        // A part has a megabyte at most, usually.
         let (sender, receiver) = mpsc::channel(4);
         tokio::task::spawn_blocking(move || {
             let mut reader = match Reader::open(from, &keys) {

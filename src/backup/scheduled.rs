@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::create::{CreateOptions, Pace, create};
+use super::create::{CreateOptions, create};
 use super::error::BackupError;
 use super::place::{Pending, Place};
 use crate::config::backup::{BackupSettings, S3Settings};
@@ -34,8 +34,7 @@ impl Scheduled {
         let BackupSettings { recipients, with_secrets, .. } = &self.settings;
         let file = self.place.begin(now, !recipients.is_empty()).await?;
         let (with_secrets, recipients) = (*with_secrets, recipients.clone());
-        let options =
-            CreateOptions { with_secrets, recipients, data_dir: Some(self.data_dir.clone()), pace: Pace::Gentle };
+        let options = CreateOptions { with_secrets, recipients, data_dir: Some(self.data_dir.clone()) };
         create(db, options, file, now).await.map(|(_, file)| file)
     }
 

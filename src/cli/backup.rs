@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::interruption::interruption;
 use super::usage_error::UsageError;
 use super::{database, output};
-use crate::backup::{CreateOptions, Manifest, Pace, Place, create};
+use crate::backup::{CreateOptions, Manifest, Place, create};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::backup::parse_recipient;
@@ -70,7 +70,6 @@ pub(super) async fn run(args: BackupArgs, settings: &Settings) -> anyhow::Result
             with_secrets: args.with_secrets || settings.backup.with_secrets,
             recipients,
             data_dir: Some(settings.instance.data_dir.clone()),
-            pace: Pace::Full,
         };
         let (manifest, file) = create(&db, options, file, now).await?;
         let (file, bytes) = file.finish().await?;

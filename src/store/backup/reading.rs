@@ -3,8 +3,9 @@
 use super::catalog::Table;
 use crate::store::engine::StoreError;
 
-/// Bytes from which a run of tuples is complete.
-pub(super) const RUN: usize = 1 << 20;
+/// Bytes from which a run of tuples is complete. A back-up rests after each: longer ones would keep a processor from requests for
+/// longer at once.
+pub(super) const RUN: usize = 128 << 10;
 
 /// Name of the operation in errors.
 pub(super) const READING: &str = "reading a table";

@@ -7,7 +7,7 @@ use super::reading::failed;
 use super::{postgres_rows, sqlite_rows};
 use crate::store::engine::{StoreError, Tx};
 
-/// Streams the rows of a table in runs of about a megabyte.
+/// Streams the rows of a table in runs of about 128 KiB.
 pub fn rows<'a>(tx: &'a mut Tx, table: &'a Table) -> BoxStream<'a, Result<Vec<u8>, StoreError>> {
     match tx {
         Tx::Pg(tx) => match tx.connection() {
