@@ -13,7 +13,7 @@ use super::reader::{Part, Parts};
 use super::spool_files::RestoredSpool;
 use crate::store::backup::{self as tables, DATA, Loader, SECRETS, Table};
 use crate::store::import::tables::contents;
-use crate::store::{Db, Tx, migrate};
+use crate::store::{Db, Tx, analyze, migrate};
 
 /// The database to restore into.
 #[derive(Clone, Debug)]
@@ -148,6 +148,7 @@ async fn fill(tx: &mut Tx, target: &Target, mut parts: Parts) -> Result<(Manifes
     let last = tables::set_last_ids(tx, &manifest.last_ids).await;
     last.map_err(BackupError::store("could not set the next ids"))?;
     tables::adjust(tx).await.map_err(BackupError::store("could not adjust the lease and the nodes"))?;
+    analyze(tx).await.map_err(BackupError::store("could not analyze the tables"))?;
     if let Some(note) = target.note.as_ref().filter(|_| AuditNote::fits(&manifest.head)) {
         note.enter(tx, &manifest.head).await?;
     }

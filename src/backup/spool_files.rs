@@ -42,6 +42,9 @@ impl HeldSpool {
     }
 }
 
+/// Extension of a spool file until its content is complete.
+const UNFINISHED: &str = "restored";
+
 /// Spool files that are being restored. Dropped before [`RestoredSpool::keep`], they are removed.
 pub(super) struct RestoredSpool {
     folder: PathBuf,
@@ -63,9 +66,23 @@ impl RestoredSpool {
     pub(super) fn begin_file(&mut self) -> Result<(), BackupError> {
         let failed = || BackupError::io(format!("could not write a spool file into {}", self.folder.display()));
         create_private_folder(&self.folder).map_err(failed())?;
-        let path = self.folder.join(format!("{}.restored", Uuid::new_v4()));
+        if self.files.is_empty() {
+            self.remove_left_behind().map_err(failed())?;
+        }
+        let path = self.folder.join(format!("{}.{UNFINISHED}", Uuid::new_v4()));
         let file = private_file().write(true).create_new(true).open(&path).map_err(failed())?;
         self.files.push(RestoredFile { path, file, digest: Xxh3::new() });
+        Ok(())
+    }
+
+    /// Removes what a restore that was killed has left. No other one runs: the tables are locked.
+    fn remove_left_behind(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|it| it == UNFINISHED) {
+                fs::remove_file(path)?;
+            }
+        }
         Ok(())
     }
 
@@ -106,5 +123,51 @@ impl Drop for RestoredSpool {
                 drop(fs::remove_file(&file.path));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{NodeId, UserId};
+    use crate::domain::moment::Moment;
+    use crate::domain::usage::UsageReply;
+
+    #[test]
+    fn reply_that_is_stored_before_the_files_are_opened_is_in_them() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let (folder, id) = (data_dir.path().join(spool::FOLDER), Uuid::from_u128(2));
+        let mut spool = spool::Spool::create(&folder, Uuid::from_u128(1)).expect("a spool");
+        let reply = UsageReply::new(NodeId(3), Moment::from_micros(0), 1.0, [(UserId(1), 5)]);
+        spool.append(id, &reply).expect("written");
+        let written = spool.len();
+        let bytes = |held: &HeldSpool| -> u64 { held.files().expect("the files").iter().map(Take::limit).sum() };
+
+        let held = HeldSpool::of(data_dir.path().to_owned()).expect("held");
+        spool.remove(id).expect("removed");
+        assert_eq!(bytes(&held), written, "the snapshot of the database may be older than the reply");
+        drop(held);
+        spool.remove(id).expect("removed");
+        assert_eq!(bytes(&HeldSpool::of(data_dir.path().to_owned()).expect("held")), 0);
+    }
+
+    #[test]
+    fn what_a_killed_restore_has_left_is_removed_by_the_next_one() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let folder = data_dir.path().join(spool::FOLDER);
+        fs::create_dir(&folder).expect("created");
+        let (left, log) = (folder.join(format!("{}.{UNFINISHED}", Uuid::nil())), folder.join("panel.log"));
+        for path in [&left, &log] {
+            fs::write(path, "replies").expect("written");
+        }
+        let mut spool = RestoredSpool::new(data_dir.path());
+        for content in [b"one", b"two"] {
+            spool.begin_file().expect("begun");
+            spool.add(content).expect("written");
+        }
+        assert!(!left.exists() && log.exists());
+        assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 3);
+        drop(spool);
+        assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1, "the panel's own");
     }
 }

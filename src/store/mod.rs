@@ -23,7 +23,7 @@ pub mod users;
 pub use cluster::{Fence, FenceError, FencedTx};
 pub use engine::{
     Condition, Db, Engine, Fault, IdList, OpenOptions, OtherCommits, Pg, PgTx, Statement, StoreError, Transient, Tx,
-    Work, clock, migrate,
+    Work, analyze, clock, migrate,
 };
 
 /// Returns every SQL statement of the crate. `tests/store/statements.rs` prepares each on both engines, in place of a compile-time
@@ -55,6 +55,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         clock::STATEMENTS,
         copy::source::STATEMENTS,
         engine::PROBE_STATEMENTS,
+        engine::statistics::STATEMENTS,
         engine::table_locks::STATEMENTS,
         engine::SQLITE_COMMITS_STATEMENTS,
         hosts::STATEMENTS,

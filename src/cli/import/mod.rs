@@ -32,7 +32,7 @@ use crate::domain::moment::Moment;
 use crate::store::audit::entries;
 use crate::store::import::legacy::{Source, SourceError};
 use crate::store::import::tables::{advance_ids, contents};
-use crate::store::{Db, Tx, migrate};
+use crate::store::{Db, Tx, analyze, migrate};
 
 /// Arguments of `sarban import`.
 #[derive(Debug, Args)]
@@ -130,6 +130,7 @@ async fn import(
     }
     let outcome = copy(source, Target::Database(&mut tx), now).await?;
     advance_ids(&mut tx).await?;
+    analyze(&mut tx).await?;
     let checks = verify(&mut tx, &outcome, now).await?;
     let holds = checks.iter().all(Check::holds);
     if holds {

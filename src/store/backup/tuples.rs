@@ -165,4 +165,20 @@ mod tests {
         let zeros = canonical_json(br#"{"a": [-0, -0.0, 0.0, 0, -1]}"#).expect("JSON");
         assert_eq!(String::from_utf8_lossy(&zeros), r#"{"a":[0.0,0.0,0.0,0,-1]}"#, "PostgreSQL has no other zeros");
     }
+
+    /// A restored database is compared in this form with what was read.
+    #[test]
+    fn numbers_of_json_stay_the_same_however_often_they_are_read() {
+        let mut bits = 1_u64;
+        for _ in 0..20_000 {
+            // Numbers of Knuth's MMIX generator.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = f64::from_bits(bits);
+            if number.is_finite() {
+                let once = canonical_json(format!("{number:e}").as_bytes()).expect("JSON");
+                assert_eq!(once, canonical_json(&once).expect("JSON"), "{number:e}");
+                assert_eq!(String::from_utf8_lossy(&once).parse(), Ok(number));
+            }
+        }
+    }
 }
