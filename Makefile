@@ -93,10 +93,11 @@ deb: ## build a Debian package for this release of Debian into target/dist
 	$(CARGO) build --locked --release --bin sarban
 	@deploy/debian/build.sh $(RELEASE) target/dist
 
-static: ## build a release program without shared libraries for every Linux, with musl
+static: ## build a release program without shared libraries for every Linux, with musl, and try it (needs root)
 	@command -v musl-gcc >/dev/null || { echo "musl-gcc is missing: install it (on Debian: apt-get install musl-tools)" >&2; exit 1; }
 	rustup target add $(MUSL)
 	CC_$(subst -,_,$(MUSL))=musl-gcc $(CARGO) build --locked --release --bin sarban --target $(MUSL)
+	@! readelf --dynamic $(STATIC_PROGRAM) | grep NEEDED || { echo "the program needs shared libraries" >&2; exit 1; }
 	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/image.py $(STATIC_PROGRAM)
 
 dist: $(if $(STATIC),static) ## build a release into target/dist: Debian package, archive, components (SBOM), checksums; STATIC=1: also for every Linux

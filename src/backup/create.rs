@@ -33,8 +33,8 @@ pub struct CreateOptions {
 /// A back-up rests this many times as long as a run of rows took to come, so that requests find the processors free. Database and writing thread
 /// rest meanwhile, too.
 const REST: u32 = 3;
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_millis(200);
+/// The longest rest: a run that takes longer than a third of it waited for a slow network or disk, which is a rest, too.
+const LONGEST_REST: Duration = Duration::from_millis(25);
 
 /// A block on its way to the writing thread.
 enum Outgoing {

@@ -66,23 +66,9 @@ impl RestoredSpool {
     pub(super) fn begin_file(&mut self) -> Result<(), BackupError> {
         let failed = || BackupError::io(format!("could not write a spool file into {}", self.folder.display()));
         create_private_folder(&self.folder).map_err(failed())?;
-        if self.files.is_empty() {
-            self.remove_left_behind().map_err(failed())?;
-        }
         let path = self.folder.join(format!("{}.{UNFINISHED}", Uuid::new_v4()));
         let file = private_file().write(true).create_new(true).open(&path).map_err(failed())?;
         self.files.push(RestoredFile { path, file, digest: Xxh3::new() });
-        Ok(())
-    }
-
-    /// Removes what a restore that was killed has left. No other one runs: the tables are locked.
-    fn remove_left_behind(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|it| it == UNFINISHED) {
-                fs::remove_file(path)?;
-            }
-        }
         Ok(())
     }
 
@@ -103,6 +89,7 @@ impl RestoredSpool {
             moved.map_err(BackupError::io(format!("could not write {}", path.display())))?;
             file.path = path;
         }
+        remove_left_behind(&self.folder);
         if self.files.is_empty() {
             return Ok(());
         }
@@ -113,6 +100,17 @@ impl RestoredSpool {
     /// Keeps the files, because the database that they belong to is there.
     pub(super) fn keep(mut self) {
         self.keep = true;
+    }
+}
+
+/// Removes what restores that were killed have left. No other one into this database runs: its tables are locked. What can't be removed
+/// disturbs nobody.
+fn remove_left_behind(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|it| it == UNFINISHED) {
+            drop(fs::remove_file(path));
+        }
     }
 }
 
@@ -157,17 +155,19 @@ mod tests {
         let folder = data_dir.path().join(spool::FOLDER);
         fs::create_dir(&folder).expect("created");
         let (left, log) = (folder.join(format!("{}.{UNFINISHED}", Uuid::nil())), folder.join("panel.log"));
-        for path in [&left, &log] {
-            fs::write(path, "replies").expect("written");
+        fs::write(&log, "replies").expect("written");
+        for contents in [&[&b"one"[..], b"two"][..], &[]] {
+            fs::write(&left, "replies").expect("written");
+            let mut spool = RestoredSpool::new(data_dir.path());
+            for content in contents {
+                spool.begin_file().expect("begun");
+                spool.add(content).expect("written");
+            }
+            spool.publish().expect("published");
+            assert!(!left.exists() && log.exists());
+            assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1 + contents.len());
+            drop(spool);
+            assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1, "the panel's own");
         }
-        let mut spool = RestoredSpool::new(data_dir.path());
-        for content in [b"one", b"two"] {
-            spool.begin_file().expect("begun");
-            spool.add(content).expect("written");
-        }
-        assert!(!left.exists() && log.exists());
-        assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 3);
-        drop(spool);
-        assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1, "the panel's own");
     }
 }

@@ -7,14 +7,15 @@ use reqwest::Method;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::store::Engine;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::without_database::{COPY_AGE, link, status, until};
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{call, first_admin};
 use crate::cluster::latency::through_a_proxy;
-use crate::support::database::{Content, TestDatabase, execute, with_database};
-use crate::support::proxy::ProxyFault;
+use crate::support::database::{Content, TestDatabase, execute, number, with_database};
+use crate::support::proxy::{Proxy, ProxyFault};
 
 /// In each direction: a ping is answered within its limit of a second, and the two messages of a statement are not.
 const DELAY: Duration = Duration::from_millis(300);
@@ -98,26 +99,75 @@ async fn slow(test: TestDatabase) {
     }
 }
 
+/// A panel whose way to PostgreSQL is a proxy, with all users in its copy.
+struct Behind {
+    panel: PanelProcess,
+    proxy: Proxy,
+    token: String,
+    _folder: TempDir,
+}
+
+impl Behind {
+    async fn start(test: &TestDatabase) -> Self {
+        let (through_proxy, proxy) = through_a_proxy(test).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
+        let more = vec![("DATABASE_DIRECT_URL", url.expose().to_owned())];
+        let database = &through_proxy.options.url;
+        let setup = Setup { database, redis: None, cluster, folder: folder.path(), more };
+        let mut panel = setup.start("panel");
+        panel.ready().await;
+        execute(&test.db, USERS).await;
+        until("all users are in the copy", async || is_full(&panel).await).await;
+        let token = first_admin(&setup, &panel).await;
+        Self { panel, proxy, token, _folder: folder }
+    }
+}
+
+/// The commit of a change of user 2 takes a while.
+const SLOW_COMMIT: &str = "
+    CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER rest AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION rest()";
+const COMMITTING: &str = "SELECT COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'active' AND query = 'COMMIT'";
+
+#[test]
+fn commit_of_unknown_outcome_refuses_nobody_while_the_database_hangs() {
+    with_database(Engine::Postgres, Content::Schema, unknown_commit);
+}
+
+async fn unknown_commit(test: TestDatabase) {
+    let Behind { panel, proxy, token, _folder } = Behind::start(&test).await;
+    execute(&test.db, SLOW_COMMIT).await;
+    let change = json!({"username": "user_2", "note": "changed"});
+    let change = panel.request(Method::PUT, "/api/users/user_2").bearer_auth(&token).json(&change).send();
+    let change = tokio::spawn(change);
+    until("the change is being committed", async || number(&test.db, COMMITTING).await == 1).await;
+    proxy.set(ProxyFault::Hold);
+    let hangs = Instant::now();
+    // Longer than the commit is waited for, and than two probes take.
+    while hangs.elapsed() < Duration::from_secs(14) {
+        let asked = hangs.elapsed();
+        assert_eq!(fetch(&panel, 1).await, (200, true), "asked after {asked:?}\n{}", panel.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    let status = change.await.expect("no panic").expect("an answer").status();
+    assert_eq!(status, 503, "the change was answered");
+    proxy.set(ProxyFault::Clear);
+    until("it comes from the database again", async || fetch(&panel, 1).await == (200, false)).await;
+}
+
 #[test]
 fn nobody_waits_for_a_database_that_is_known_to_be_away() {
     with_database(Engine::Postgres, Content::Schema, away);
 }
 
 async fn away(test: TestDatabase) {
-    let (through_proxy, proxy) = through_a_proxy(&test).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
-    let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
-    let more = vec![("DATABASE_DIRECT_URL", url.expose().to_owned())];
-    let database = &through_proxy.options.url;
-    let setup = Setup { database, redis: None, cluster, folder: folder.path(), more };
-    let mut panel = setup.start("panel");
-    panel.ready().await;
-    execute(&test.db, USERS).await;
-    until("all users are in the copy", async || is_full(&panel).await).await;
+    let Behind { panel, proxy, token, _folder } = Behind::start(&test).await;
 
     // The copy may not get this change. The other user is as the copy has it.
-    let token = first_admin(&setup, &panel).await;
     call(&panel, &token, Method::PUT, "/api/users/user_2", json!({"username": "user_2", "note": "changed"})).await;
     proxy.set(ProxyFault::Hold);
     until("it is known", async || status(&panel, "/health/ready").await == 503).await;

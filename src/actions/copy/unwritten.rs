@@ -24,6 +24,9 @@ pub(super) struct Unwritten {
 impl Unwritten {
     /// Remembers the users of an update that was read before `now`.
     pub(super) fn add(&mut self, update: &Update, now: Agreement) {
+        if update.users.is_empty() && update.gone.is_empty() {
+            return;
+        }
         self.added = Some(now);
         let users = update.users.iter().map(|user| (user.id, Some(user)));
         for (id, user) in users.chain(update.gone.iter().map(|id| (*id, None))) {

@@ -20,9 +20,9 @@ use crate::store::{Condition, StoreError};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait otherwise: longer than the database's own limits.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Time from a request to the probe's verdict on a database that does not answer it: a second until the probe asks, its own limit, and
-/// something for a busy machine.
-const VERDICT: Duration = Duration::from_secs(6);
+/// Time from a request to the probe's verdict on a database that does not answer it: the rest of a probe that had begun before (its limit and
+/// the attempt to connect), a second until the next one asks, and its limit.
+const VERDICT: Duration = Duration::from_secs(9);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Header of what came from the copy: seconds since it last agreed with the database.
 const COPY_AGE: HeaderName = HeaderName::from_static("x-subscription-copy-age");
@@ -99,11 +99,17 @@ impl State {
             Some(Err(error)) => error,
             None => StoreError::timed_out("the user of a link"),
         };
-        if error.condition() == Some(Condition::TimedOut) {
-            return self.stand_in(copy, username, key, is_current, began).await.ok_or_else(|| error.into());
+        // One connection may be broken and the others not: what this panel has just changed is not served as it was before.
+        if error.condition() != Some(Condition::TimedOut) {
+            let as_of = self.settled(copy);
+            copy.source_failed();
+            if let Some(found) = from_copy(copy, username, key).await
+                && self.has_own_changes(as_of, &found)
+            {
+                return Ok(found);
+            }
         }
-        copy.source_failed();
-        from_copy(copy, username, key).await.ok_or_else(|| error.into())
+        self.stand_in(copy, username, key, is_current, began).await.ok_or_else(|| error.into())
     }
 
     /// The user from the copy instead of a database that did not answer in time. If that is only slow, it may know of changes that the
@@ -123,12 +129,12 @@ impl State {
             // What was not enough is not read again.
             let is_news = looked.is_none_or(|before| as_of > before.map(|at| at + LOOK_AGAIN));
             if may_replace && is_news {
-                looked = Some(as_of);
-                if let Some(found) = from_copy(copy, username, key).await
-                    && self.has_own_changes(as_of, &found)
-                {
-                    copy.source_failed();
-                    return Some(found);
+                if let Some(found) = from_copy(copy, username, key).await {
+                    if self.has_own_changes(as_of, &found) {
+                        copy.source_failed();
+                        return Some(found);
+                    }
+                    looked = Some(as_of);
                 }
             }
             if began.elapsed() >= VERDICT {

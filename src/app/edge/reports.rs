@@ -61,10 +61,11 @@ impl Reporter {
 
     /// Sends one report. Returns true if there are further fetches to send; `None` if it failed.
     async fn report(&self, is_leaving: bool) -> Option<bool> {
-        let fetches = self.copy.waiting_fetches(IN_BATCH).await.unwrap_or_else(|error| {
-            tracing::warn!(error = with_sources(&error), "could not read the fetches that wait for a panel");
-            Vec::new()
-        });
+        let read = self.copy.waiting_fetches(IN_BATCH).await;
+        if let Err(error) = &read {
+            tracing::warn!(error = with_sources(error), "could not read the fetches that wait for a panel");
+        }
+        let (are_read, fetches) = (read.is_ok(), read.unwrap_or_default());
         let waiting = self.copy.count_waiting_fetches().await.unwrap_or_default();
         // Without fetches in this report, the file counts rows that it can't read.
         let has_more = !fetches.is_empty() && waiting > fetches.len();
@@ -79,7 +80,7 @@ impl Reporter {
             "users": state.map_or(0, |state| state.users),
             "is_complete": self.copy.can_serve(),
             "waiting_fetches": waiting.saturating_sub(fetches.len()),
-            "is_leaving": is_leaving && !has_more,
+            "is_leaving": is_leaving && are_read && !has_more,
             "batch": batch.map(|(id, fetches)| json!({"id": id, "fetches": rows(fetches)})),
             "settled_batch": settled,
         });

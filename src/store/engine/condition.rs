@@ -121,7 +121,7 @@ pub struct LastCondition(Arc<Mutex<Last>>);
 #[derive(Debug, Default)]
 struct Last {
     probed: Option<Condition>,
-    /// When the last probe began, if it could not even read.
+    /// The moment of which the last probe says that the database could not even be read.
     away_as_of: Option<Instant>,
     met: Option<(Condition, Instant)>,
 }
@@ -143,7 +143,7 @@ impl LastCondition {
         last.probed = condition;
     }
 
-    /// Records that a probe that began at this moment could not read, before it is known why.
+    /// Records that the database could not be read up to this moment, before it is known why.
     pub(in crate::store) fn set_away(&self, as_of: Instant) {
         lock(&self.0).away_as_of = Some(as_of);
     }
@@ -163,7 +163,7 @@ impl LastCondition {
         lock(&self.0).probed.is_none()
     }
 
-    /// Returns when the last probe began, if it could not even read.
+    /// Returns the moment of which the last probe says that the database could not even be read.
     pub(in crate::store) fn away_as_of(&self) -> Option<Instant> {
         lock(&self.0).away_as_of
     }

@@ -154,7 +154,8 @@ impl Db {
         self.last_condition().answers()
     }
 
-    /// Returns when the last probe began, if it could not even read. Whatever succeeded since then is a sign that the database is back.
+    /// Returns a moment before which nothing succeeded that the last probe has not seen, if it could not even read. Whatever succeeded since then
+    /// is a sign that the database is back.
     pub fn away_as_of(&self) -> Option<Instant> {
         self.last_condition().away_as_of()
     }

@@ -5,18 +5,19 @@ use super::error::StoreError;
 use super::statement::{db_execute, statements};
 
 statements! {
-    // Each table by its name: those of the system belong to others, and the server would warn of each.
+    // The tables into which this transaction has written. Others in the database may belong to somebody else.
     ANALYZE =>
         pg "DO $$ DECLARE name TEXT; BEGIN
-                FOR name IN SELECT c.relname FROM pg_class c
-                            WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace LOOP
-                    EXECUTE format('ANALYZE %I', name);
+                FOR name IN SELECT CAST(CAST(c.oid AS REGCLASS) AS TEXT) FROM pg_class c JOIN pg_locks l ON l.relation = c.oid
+                            WHERE c.relkind = 'r' AND c.relnamespace <> CAST('pg_catalog' AS REGNAMESPACE)
+                              AND l.pid = pg_backend_pid() AND l.mode = 'RowExclusiveLock' LOOP
+                    EXECUTE 'ANALYZE ' || name;
                 END LOOP;
             END $$",
         lite "SELECT 1";
 }
 
-/// Reads samples of all tables, after they were filled. Otherwise PostgreSQL takes them for empty until autovacuum comes by. Those of
+/// Reads samples of the tables that a transaction has filled. Otherwise PostgreSQL takes them for empty until autovacuum comes by. Those of
 /// SQLite are collected when the panel stops.
 pub async fn analyze(tx: &mut Tx) -> Result<(), StoreError> {
     db_execute!(tx, ANALYZE)
