@@ -128,14 +128,15 @@ impl State {
             let may_replace = self.panel.db.away_as_of().is_some() || was_current || self.is_current(copy);
             // What was not enough is not read again.
             let is_news = looked.is_none_or(|before| as_of > before.map(|at| at + LOOK_AGAIN));
-            if may_replace && is_news {
-                if let Some(found) = from_copy(copy, username, key).await {
-                    if self.has_own_changes(as_of, &found) {
-                        copy.source_failed();
-                        return Some(found);
-                    }
-                    looked = Some(as_of);
+            if may_replace
+                && is_news
+                && let Some(found) = from_copy(copy, username, key).await
+            {
+                if self.has_own_changes(as_of, &found) {
+                    copy.source_failed();
+                    return Some(found);
                 }
+                looked = Some(as_of);
             }
             if began.elapsed() >= VERDICT {
                 return None;
