@@ -416,14 +416,14 @@ async fn all_users_of_an_admin_are_disabled_and_enabled(db: Db) {
     bulk::set_enabled(&panel, Actor::Operator, &alice(), false).await.unwrap();
     assert_eq!(marks(&panel).await, 0, "no user changed");
 
-    // She became a sudo admin after the request had read her.
+    // The request has read an admin that is a sudo admin by now.
     execute(&db, "UPDATE admins SET is_sudo = TRUE WHERE username = 'alice'").await;
     let refused = bulk::set_enabled(&panel, Actor::Admin(&root()), &alice(), true).await;
     assert!(matches!(refused, Err(UserError::Forbidden)), "{refused:?}");
     execute(&db, "UPDATE admins SET is_sudo = FALSE WHERE username = 'alice'").await;
     let later = Admin { id: AdminId(9), ..alice() };
     let refused = bulk::set_enabled(&panel, Actor::Operator, &later, true).await;
-    assert!(matches!(refused, Err(UserError::NotFound)), "another admin has her name now: {refused:?}");
+    assert!(matches!(refused, Err(UserError::NotFound)), "another admin has this name now: {refused:?}");
 
     bulk::set_enabled(&panel, Actor::Operator, &alice(), true).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
