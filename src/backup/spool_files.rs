@@ -103,7 +103,7 @@ impl RestoredSpool {
     }
 }
 
-/// Removes what restores that were killed have left. No other one into this database runs: its tables are locked. What can't be removed
+/// Removes what restores that were killed have left. No other one runs: the tables are locked, and a DATA_DIR belongs to one database. What can't be removed
 /// disturbs nobody.
 fn remove_left_behind(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -156,7 +156,6 @@ impl LocalCopy {
     /// The file was opened, or is another one than before.
     async fn opened(&self, file: &CopyFile, state: CopyState) -> Result<(), StoreError> {
         let is_readable = is_shared_part_readable(file).await?;
-        self.forget_what_another_wrote(&state);
         let before = {
             let mut view = self.view();
             self.state_was_read(&mut view, state);
@@ -168,6 +167,8 @@ impl LocalCopy {
         if let Some(before) = before.filter(|before| !before.is_same(file)) {
             before.close().await;
         }
+        // Not earlier: a request that reads the file from before would get it without what was remembered.
+        self.forget_what_another_wrote();
         Ok(())
     }
 

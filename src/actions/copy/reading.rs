@@ -5,7 +5,7 @@ use super::LocalCopy;
 use super::prepared::is_shared_part_readable;
 use crate::cluster::self_report::SelfReport;
 use crate::foundation::{FailureStreak, with_sources};
-use crate::store::copy::file::{CopyFile, CopyState};
+use crate::store::copy::file::CopyFile;
 use crate::store::{Condition, StoreError};
 
 impl LocalCopy {
@@ -43,9 +43,12 @@ impl LocalCopy {
     }
 
     /// Forgets what this process could not write if another one that follows has read it later, and written it.
-    pub(super) fn forget_what_another_wrote(&self, state: &CopyState) {
-        let is_newer = |agreed| self.view().unwritten.is_older_than(agreed);
-        if state.agreed.as_ref().is_some_and(is_newer) {
+    pub(super) fn forget_what_another_wrote(&self) {
+        let is_newer = {
+            let view = self.view();
+            view.state.agreed.as_ref().is_some_and(|agreed| view.unwritten.is_older_than(agreed))
+        };
+        if is_newer {
             self.all_is_written();
         }
     }
@@ -65,8 +68,8 @@ impl LocalCopy {
         if state.shared_changes != shared_changes {
             self.shared_part_changed(is_shared_part_readable(&file).await?);
         }
-        self.forget_what_another_wrote(&state);
         self.state_was_read(&mut self.view(), state);
+        self.forget_what_another_wrote();
         Ok(())
     }
 }

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait otherwise: longer than the database's own limits.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Time from a request to the probe's verdict on a database that does not answer it: the rest of a probe that had begun before (its limit and
-/// the attempt to connect), a second until the next one asks, and its limit.
-const VERDICT: Duration = Duration::from_secs(9);
+/// the attempt to connect), a second until the next one asks, its limit, and something for a busy machine.
+const VERDICT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Header of what came from the copy: seconds since it last agreed with the database.
 const COPY_AGE: HeaderName = HeaderName::from_static("x-subscription-copy-age");
@@ -78,7 +78,7 @@ impl State {
         if away.is_some() || is_current && !copy.may_ask_source() {
             let as_of = self.settled(copy);
             if let Some(found) = from_copy(copy, username, key).await
-                && self.has_own_changes(as_of, &found)
+                && self.last_change_of(&found) < as_of
             {
                 return Ok(found);
             }
@@ -100,43 +100,36 @@ impl State {
             None => StoreError::timed_out("the user of a link"),
         };
         // One connection may be broken and the others not: what this panel has just changed is not served as it was before.
-        if error.condition() != Some(Condition::TimedOut) {
-            let as_of = self.settled(copy);
+        let is_broken = error.condition() != Some(Condition::TimedOut);
+        if is_broken {
             copy.source_failed();
-            if let Some(found) = from_copy(copy, username, key).await
-                && self.has_own_changes(as_of, &found)
-            {
-                return Ok(found);
-            }
         }
-        self.stand_in(copy, username, key, is_current, began).await.ok_or_else(|| error.into())
+        self.stand_in(copy, username, key, is_current || is_broken, began).await.ok_or_else(|| error.into())
     }
 
-    /// The user from the copy instead of a database that did not answer in time. If that is only slow, it may know of changes that the
-    /// copy lacks; whether it is away the probe finds out soon. `was_current`: the copy was when the request came, at `began`.
+    /// The user from the copy instead of a database that did not answer. If that is only slow, it may know of changes that the copy lacks;
+    /// whether it is away the probe finds out soon. `may_replace`: the copy could when the request came, at `began`.
     async fn stand_in(
         &self,
         copy: &LocalCopy,
         username: &str,
         key: &str,
-        was_current: bool,
+        may_replace: bool,
         began: Instant,
     ) -> Option<Found> {
-        let mut looked: Option<Option<Instant>> = None;
+        let mut last_change = None;
         loop {
             let as_of = self.settled(copy);
-            let may_replace = self.panel.db.away_as_of().is_some() || was_current || self.is_current(copy);
-            // What was not enough is not read again.
-            let is_news = looked.is_none_or(|before| as_of > before.map(|at| at + LOOK_AGAIN));
-            if may_replace
-                && is_news
+            // The user is not read again before the change that was missing may be there.
+            if last_change < as_of
+                && (may_replace || self.panel.db.away_as_of().is_some() || self.is_current(copy))
                 && let Some(found) = from_copy(copy, username, key).await
             {
-                if self.has_own_changes(as_of, &found) {
+                last_change = self.last_change_of(&found);
+                if last_change < as_of {
                     copy.source_failed();
                     return Some(found);
                 }
-                looked = Some(as_of);
             }
             if began.elapsed() >= VERDICT {
                 return None;
@@ -162,11 +155,10 @@ impl State {
         copy.is_current(self.panel.changes.last_shown_to_everybody())
     }
 
-    /// True if this panel changed nothing that concerns a user of the copy since `as_of`, which was [`State::settled`] before the user was
-    /// read.
-    fn has_own_changes(&self, as_of: Option<Instant>, found: &Found) -> bool {
-        let changed = self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id));
-        as_of.is_some_and(|as_of| changed.is_none_or(|at| at < as_of))
+    /// Returns when this panel last changed what a user of the copy is shown. The copy is enough if that is earlier than what
+    /// [`State::settled`] said before the user was read.
+    fn last_change_of(&self, found: &Found) -> Option<Instant> {
+        self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id))
     }
 
     async fn find_in_database(&self, username: &str) -> Result<Found, StoreError> {
