@@ -30,6 +30,14 @@ free_port() {
   done
 }
 
+# The first node of a new panel is here. Panels that tests start would take charge of it: send it their users, and read its traffic,
+# which is counted once.
+check_first_node() {
+  if (exec 3<>/dev/tcp/127.0.0.1/53042) 2>/dev/null; then
+    fail "a node listens at 127.0.0.1:53042, and tests would take it from its panel; stop it, or test on another machine"
+  fi
+}
+
 # Signals that stop a server at once, because its data is not needed. (Redis would not receive QUIT: background jobs of bash
 # ignore it. PostgreSQL handles it, and removes its child processes and shared memory.)
 declare -A end=([redis]=KILL [postgres]=QUIT)
@@ -148,6 +156,7 @@ case "${1:-}" in
     trap 'stop "$home"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    check_first_node
     lives_on=no
     start
     eval "$(exports)"
@@ -155,6 +164,7 @@ case "${1:-}" in
     ;;
   start)
     [ ! -f "$note" ] || fail "Redis and PostgreSQL are already running, in $(cat "$note"); \`make services-stop\` stops them"
+    check_first_node
     lives_on=yes
     start
     echo "$home" >"$note"
