@@ -33,6 +33,8 @@ struct Shown {
     users: HashMap<i64, Instant>,
     /// The last of those.
     anybody: Option<Instant>,
+    /// The last commit that may have happened or not. What it changed is unknown as well.
+    unknown: Option<Instant>,
 }
 
 /// Users whose last change is remembered: with more, all count as changed.
@@ -61,6 +63,17 @@ impl Changes {
         self.0.wakeup.notify_of(change);
     }
 
+    /// Publishes a commit that may have happened or not, as a change of every kind.
+    pub fn publish_unknown(&self) {
+        for kind in Changed::ALL {
+            self.0.counts[kind as usize].fetch_add(1, Ordering::Release);
+        }
+        lock(&self.0.shown).unknown = Some(Instant::now());
+        for kind in Changed::ALL {
+            self.0.wakeup.notify_of(kind.into());
+        }
+    }
+
     /// Numbers of changes of these kinds by this process and by others. Equal numbers mean that nothing of
     /// these kinds was published in between.
     pub fn counts(&self, kinds: &[Changed]) -> ChangeCounts {
@@ -68,20 +81,22 @@ impl Changes {
         ChangeCounts { local: kinds.iter().map(count).sum(), remote: self.0.wakeup.remote_count(kinds) }
     }
 
-    /// When this process last changed something that may be in every subscription.
+    /// When this process last changed something that may be in every subscription, or may have done so.
     pub fn last_shown_to_everybody(&self) -> Option<Instant> {
-        lock(&self.0.shown).everybody
+        let shown = lock(&self.0.shown);
+        shown.everybody.max(shown.unknown)
     }
 
-    /// When this process last changed something that this user's subscription shows. `None`: a user whom nobody knows, and who may be
-    /// any of those that were changed.
+    /// When this process last changed something that this user's subscription shows, or may have done so. `None`: a user whom nobody
+    /// knows, and who may be any of those that were changed.
     pub fn last_shown_to(&self, user: Option<UserId>) -> Option<Instant> {
         let shown = lock(&self.0.shown);
-        let own = match user {
-            Some(user) => shown.users.get(&user.0).copied(),
-            None => shown.anybody,
-        };
-        shown.everybody.max(own)
+        shown.confirmed(user).max(shown.unknown)
+    }
+
+    /// Like [`Changes::last_shown_to`], without what may have happened or not: nobody was told that it did.
+    pub fn last_confirmed_to(&self, user: Option<UserId>) -> Option<Instant> {
+        lock(&self.0.shown).confirmed(user)
     }
 
     /// True if this process has published anything.
@@ -103,8 +118,16 @@ impl Shown {
                 self.users.insert(user, now);
                 self.anybody = Some(now);
             }
-            None => *self = Self { everybody: Some(now), ..Self::default() },
+            None => *self = Self { everybody: Some(now), unknown: self.unknown, ..Self::default() },
         }
+    }
+
+    fn confirmed(&self, user: Option<UserId>) -> Option<Instant> {
+        let own = match user {
+            Some(user) => self.users.get(&user.0).copied(),
+            None => self.anybody,
+        };
+        self.everybody.max(own)
     }
 }
 
@@ -133,6 +156,26 @@ mod tests {
         }
         assert!(changes.last_shown_to_everybody() > everybody, "more than are remembered");
         assert_eq!(lock(&changes.0.shown).users.len(), 0);
+    }
+
+    #[test]
+    fn commit_of_unknown_outcome_is_of_every_kind_and_confirmed_to_nobody() {
+        let changes = Changes::default();
+        let (user, other) = (Some(UserId(1)), Some(UserId(2)));
+        changes.publish(Changed::Users.row(1));
+        let confirmed = changes.last_confirmed_to(user);
+        changes.publish_unknown();
+        for kind in Changed::ALL {
+            assert_eq!(changes.counts(&[kind]).local, 1 + u64::from(kind == Changed::Users), "{kind:?}");
+        }
+        let unknown = changes.last_shown_to_everybody();
+        assert!(unknown > confirmed);
+        for (of, is_confirmed) in [(user, confirmed), (None, confirmed), (other, None)] {
+            assert_eq!((changes.last_shown_to(of), changes.last_confirmed_to(of)), (unknown, is_confirmed), "{of:?}");
+        }
+        // A later change does not settle what that commit did.
+        changes.publish(Changed::Hosts.any());
+        assert_eq!(lock(&changes.0.shown).unknown, unknown);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::changes::Changes;
 use super::notification_targets::LiveTargets;
 use crate::clock::Clock;
 use crate::domain::audit::{Actor, Entry, Origin};
-use crate::domain::change::{Change, Changed};
+use crate::domain::change::Change;
 use crate::store::audit::entries;
 use crate::store::{Db, StoreError, Transient, Tx, Work};
 
@@ -89,9 +89,7 @@ struct UnknownCommit<'a> {
 impl Drop for UnknownCommit<'_> {
     fn drop(&mut self) {
         if *self.begun.get_mut() {
-            for changed in Changed::ALL {
-                self.changes.publish(changed);
-            }
+            self.changes.publish_unknown();
         }
     }
 }
@@ -99,6 +97,7 @@ impl Drop for UnknownCommit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::change::Changed;
 
     #[test]
     fn commit_of_unknown_outcome_publishes_every_kind() {

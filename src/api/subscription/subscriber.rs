@@ -44,6 +44,15 @@ pub(super) struct Found {
     pub(super) copy_age: Option<i64>,
 }
 
+/// The changes by this panel for which a fetch need not ask the database.
+#[derive(Clone, Copy)]
+struct Settled {
+    /// Those before this moment: the copy has them, or the database is away since.
+    as_of: Option<Instant>,
+    /// True while the database is away: also those of commits that were cut off.
+    is_away: bool,
+}
+
 impl Subscriber {
     /// Marks a response that comes from the copy.
     pub(super) fn mark(&self, mut response: Response) -> Response {
@@ -76,9 +85,9 @@ impl State {
             copy.source_is_away(Instant::now());
         }
         if away.is_some() || is_current && !copy.may_ask_source() {
-            let as_of = self.settled(copy);
+            let settled = self.settled(copy);
             if let Some(found) = from_copy(copy, username, key).await
-                && self.last_change_of(&found) < as_of
+                && self.has_changes_of(&found, settled)
             {
                 return Ok(found);
             }
@@ -117,19 +126,19 @@ impl State {
         may_replace: bool,
         began: Instant,
     ) -> Option<Found> {
-        let mut last_change = None;
+        let mut outdated: Option<Found> = None;
         loop {
-            let as_of = self.settled(copy);
+            let settled = self.settled(copy);
             // The user is not read again before the change that was missing may be there.
-            if last_change < as_of
+            if outdated.as_ref().is_none_or(|found| self.has_changes_of(found, settled))
                 && (may_replace || self.panel.db.away_as_of().is_some() || self.is_current(copy))
                 && let Some(found) = from_copy(copy, username, key).await
             {
-                last_change = self.last_change_of(&found);
-                if last_change < as_of {
+                if self.has_changes_of(&found, settled) {
                     copy.source_failed();
                     return Some(found);
                 }
+                outdated = Some(found);
             }
             if began.elapsed() >= VERDICT {
                 return None;
@@ -145,9 +154,9 @@ impl State {
         }
     }
 
-    /// Returns the moment up to which this panel's changes need not be asked for: the copy has them, or the database is away since.
-    fn settled(&self, copy: &LocalCopy) -> Option<Instant> {
-        copy.as_of().max(self.panel.db.away_as_of())
+    fn settled(&self, copy: &LocalCopy) -> Settled {
+        let away = self.panel.db.away_as_of();
+        Settled { as_of: copy.as_of().max(away), is_away: away.is_some() }
     }
 
     /// True if the copy agreed with the database a moment ago, and has what this panel changed in all subscriptions.
@@ -155,10 +164,12 @@ impl State {
         copy.is_current(self.panel.changes.last_shown_to_everybody())
     }
 
-    /// Returns when this panel last changed what a user of the copy is shown. The copy is enough if that is earlier than what
-    /// [`State::settled`] said before the user was read.
-    fn last_change_of(&self, found: &Found) -> Option<Instant> {
-        self.panel.changes.last_shown_to(found.user.as_ref().map(|user| user.id))
+    /// True if the copy is enough: this panel has last changed what this user of it is shown before what [`State::settled`] said, which
+    /// was asked before the user was read. While the database is away, nobody can ask what became of a commit that was cut off.
+    fn has_changes_of(&self, found: &Found, settled: Settled) -> bool {
+        let (changes, user) = (&self.panel.changes, found.user.as_ref().map(|user| user.id));
+        let last = if settled.is_away { changes.last_confirmed_to(user) } else { changes.last_shown_to(user) };
+        last < settled.as_of
     }
 
     async fn find_in_database(&self, username: &str) -> Result<Found, StoreError> {

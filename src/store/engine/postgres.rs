@@ -114,11 +114,6 @@ impl Pg {
         self.connections.abandon_if_silent(asked).await;
     }
 
-    /// True if any connection received an answer since then.
-    pub(in crate::store) fn has_answered_since(&self, asked: Instant) -> bool {
-        self.connections.has_answered_since(asked)
-    }
-
     /// Returns why the server refused a connection since then, if it did.
     pub(in crate::store) fn refusal_since(&self, asked: Instant) -> Option<Condition> {
         self.connections.refusal_since(asked)

@@ -89,11 +89,6 @@ impl PgConnections {
         }
     }
 
-    /// True if any connection received an answer since then.
-    pub(in crate::store) fn has_answered_since(&self, asked: Instant) -> bool {
-        self.sessions.has_answered_since(asked)
-    }
-
     /// Returns why the server refused a connection since then, if it did.
     pub(in crate::store) fn refusal_since(&self, asked: Instant) -> Option<Condition> {
         self.sessions.refusal_since(asked)

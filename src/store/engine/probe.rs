@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use sqlx::query_scalar;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::condition::Condition;
 use super::db::Db;
 use super::error::{Fault, StoreError};
 use super::statement::{db_read, statements};
-
-/// Time in which statements that were abandoned end.
-const PUBLISHED: Duration = Duration::from_millis(50);
 
 statements! {
     /// 1 if the session can't write.
@@ -31,13 +28,10 @@ impl Db {
             Ok(read_only) => *read_only,
             Err(error) => {
                 // At once: trying another connection takes its time, and requests turn to the local copy of subscriptions.
-                last.set_away(self.silent_until(asked));
+                last.set_away(asked);
                 let mut refusal = None;
                 if let Self::Pg(pool) = self {
                     pool.abandon_if_silent(asked).await;
-                    // Commits that were given up meanwhile may have succeeded, which is published. It is no sign that the database is back.
-                    sleep(PUBLISHED).await;
-                    last.set_away(self.silent_until(asked));
                     refusal = pool.refusal_since(asked);
                 }
                 last.set_probed(Some(match error.fault() {
@@ -59,16 +53,6 @@ impl Db {
             Self::Lite(_) => {}
         }
         Ok(())
-    }
-
-    /// Returns the moment until which nothing that this process did can have succeeded, if a probe that began at this one failed: now, if no
-    /// connection received an answer since.
-    fn silent_until(&self, asked: Instant) -> Instant {
-        let now = Instant::now();
-        match self {
-            Self::Pg(pool) if !pool.has_answered_since(asked) => now,
-            _ => asked,
-        }
     }
 
     /// True if the database refuses writes although this pool was opened to write.
