@@ -4,7 +4,9 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::edge_world::{KEY, World, answer, command, fetches_in, is_in, last_agent, set_key, status, until};
+use crate::app::edge_world::{
+    KEY, OTHER_KEY, World, answer, command, fetches_in, is_in, last_agent, set_key, status, until,
+};
 use crate::app::panel_process::PanelProcess;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::support::proxy::{Proxy, ProxyFault};
@@ -12,6 +14,7 @@ use crate::support::proxy::{Proxy, ProxyFault};
 on_both_engines! {
     edge_serves_what_panels_serve_and_goes_on_without_them,
     edge_says_why_it_follows_nobody,
+    user_who_is_new_to_an_edge_that_starts_waits_for_its_panel,
     edge_with_another_setting_follows_nobody,
     full_copy_of_panels_with_another_setting_is_not_served,
 }
@@ -134,6 +137,30 @@ async fn edge_says_why_it_follows_nobody(test: TestDatabase) {
     let error = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(2), "{error}");
     assert!(error.contains("EDGE_TOKEN must be an API token"), "{error}");
+}
+
+async fn user_who_is_new_to_an_edge_that_starts_waits_for_its_panel(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = World::start(&test, folder.path()).await;
+    let proxy = Proxy::start(world.panel.port).await.expect("a proxy");
+    let mut edge = world.edge("edge", &[proxy.port]);
+    edge.ready().await;
+    assert!(edge.stop().await.success());
+    set_key(&test.db, OTHER_KEY).await;
+
+    proxy.set(ProxyFault::Hold);
+    let mut edge = world.edge("edge", &[proxy.port]);
+    let is_up = async || edge.health().await.is_some();
+    until("it serves the copy from before", async || is_up().await && status(&edge, KEY).await == 200).await;
+    let new = edge.request(Method::GET, &format!("/sub/ann/{OTHER_KEY}")).send();
+    let release = async {
+        assert_eq!(status(&edge, KEY).await, 200, "who is in the copy does not wait");
+        proxy.set(ProxyFault::Clear);
+    };
+    let (new, ()) = tokio::join!(new, release);
+    assert_eq!(new.expect("an answer").status(), 200, "the copy from before does not have the key");
+    assert_eq!(status(&edge, KEY).await, 404);
+    assert!(edge.stop().await.success());
 }
 
 /// Links of another algorithm would be refused by every node.

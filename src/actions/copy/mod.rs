@@ -1,5 +1,6 @@
 //! The local copy of what subscriptions need: it goes on when the database is away.
 
+mod credentials;
 mod fetches;
 mod file_failures;
 pub mod follower;
@@ -68,6 +69,8 @@ pub enum SharedPartState {
 #[derive(Clone, Debug, Default)]
 struct View {
     file: Option<CopyFile>,
+    /// When this process opened its first file.
+    opened: Option<Instant>,
     state: CopyState,
     /// When the copy last agreed with its source, as its age is counted from.
     agreed: Option<Agreement>,
@@ -91,11 +94,6 @@ impl LocalCopy {
         let view = Mutex::new(View { has_fetches: true, ..View::default() });
         let (prepared, credentials) = (tokio::sync::Mutex::default(), OnceLock::new());
         Self(Arc::new(Shared { folder: folder.to_owned(), clock, max_age, credentials, view, prepared }))
-    }
-
-    /// Makes this the copy of an edge with this `AUTH_GENERATION_ALGORITHM`. Counts once.
-    pub fn needs_credentials(&self, own: &'static str) {
-        let _ = self.0.credentials.set(own);
     }
 
     /// Returns its state; `None` while it can't be opened.
@@ -162,6 +160,7 @@ impl LocalCopy {
             view.is_shared_part_readable = is_readable;
             view.has_fetches = true;
             view.shared_changes += 1;
+            view.opened.get_or_insert_with(Instant::now);
             view.file.replace(file.clone())
         };
         if let Some(before) = before.filter(|before| !before.is_same(file)) {
@@ -224,15 +223,7 @@ impl LocalCopy {
         if view.state.agreed != state.agreed {
             view.agreed = state.agreed.clone().map(|agreed| self.countable(agreed));
         }
-        if let (Some(own), Some(theirs)) = (self.0.credentials.get(), &state.credentials)
-            && *own != theirs.as_str()
-            && view.state.credentials != state.credentials
-        {
-            tracing::error!(
-                "the copy is that of panels with AUTH_GENERATION_ALGORITHM={theirs}, and this edge has {own}: nothing is served \
-                 until a panel has the same"
-            );
-        }
+        self.compare_credentials(&view.state, &state);
         view.state = state;
     }
 
@@ -250,16 +241,6 @@ impl LocalCopy {
             );
         }
         now
-    }
-
-    /// True unless this is the copy of an edge whose panels had another `AUTH_GENERATION_ALGORITHM`.
-    pub fn has_right_credentials(&self) -> bool {
-        let own = self.0.credentials.get();
-        own.is_none_or(|own| self.view().state.credentials.as_deref().is_none_or(|theirs| theirs == *own))
-    }
-
-    fn credentials_are_right(&self, own: &str) {
-        self.view().state.credentials = Some(own.to_owned());
     }
 
     fn counted(&self, users: i64) {

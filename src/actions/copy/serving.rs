@@ -1,6 +1,7 @@
 //! Users and sources of renderings from the copy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 
@@ -12,6 +13,9 @@ use crate::domain::user::User;
 use crate::store::StoreError;
 use crate::store::copy::file::CopyFile;
 use crate::subscription::shared_part::SharedPart;
+
+/// Longest time after the start in which a request may wait for what the copy lacks.
+const CATCHES_UP: Duration = Duration::from_secs(5);
 
 /// A user of the copy with everything that a rendering needs.
 #[derive(Clone, Debug)]
@@ -33,6 +37,13 @@ impl LocalCopy {
             is_open && view.agreed.as_ref().is_some_and(|agreed| self.age_of(agreed) <= self.0.max_age)
         };
         is_fresh && self.has_right_credentials()
+    }
+
+    /// True in the first seconds after the start, until the copy has agreed with its source: it is as old as the time without this
+    /// process, and older if the host lost the end of the file.
+    pub fn is_catching_up(&self) -> bool {
+        let opened = self.view().opened;
+        opened.is_some_and(|opened| opened.elapsed() < CATCHES_UP && self.as_of() < Some(opened))
     }
 
     /// Returns the user of a name, the one with this key if the name passed to another user a moment ago. `None`: the copy can't

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue};
+use subtle::ConstantTimeEq as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actions::copy::LocalCopy;
@@ -69,7 +70,7 @@ impl State {
     pub(super) async fn find_subscriber(&self, username: &str, key: &str) -> Result<Found, ApiError> {
         if self.options.copy_only {
             let found = match &self.options.copy {
-                Some(copy) => from_copy(copy, username, key).await,
+                Some(copy) => from_copy_alone(copy, username, key).await,
                 None => None,
             };
             return found
@@ -176,6 +177,19 @@ impl State {
         let user = self.caches.users.recent_user(username).await?;
         Ok(Found { user, sources: self.caches.sources().await?, copy_age: None })
     }
+}
+
+/// The user from a copy that nobody can be asked instead of. Who is new to one that has just been opened waits until it has caught up.
+async fn from_copy_alone(copy: &LocalCopy, username: &str, key: &str) -> Option<Found> {
+    let found = from_copy(copy, username, key).await;
+    let is_right = |user: &Arc<User>| user.key.as_bytes().ct_eq(key.as_bytes()).into();
+    if found.as_ref().and_then(|found| found.user.as_ref()).is_some_and(is_right) || !copy.is_catching_up() {
+        return found;
+    }
+    while copy.is_catching_up() {
+        sleep(LOOK_AGAIN).await;
+    }
+    from_copy(copy, username, key).await
 }
 
 async fn from_copy(copy: &LocalCopy, username: &str, key: &str) -> Option<Found> {
