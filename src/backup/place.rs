@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::BackupError;
 use super::files::{self, PendingFile};
@@ -62,10 +62,7 @@ impl Place {
     pub async fn newest(&self) -> Result<String, BackupError> {
         match self {
             Self::File(path) => Ok(path.display().to_string()),
-            Self::Folder(folder) => {
-                let folder = folder.clone();
-                blocking(move || files::newest(&folder)).await.map(|path| path.display().to_string())
-            }
+            Self::Folder(folder) => newest(folder).await.map(|path| path.display().to_string()),
             Self::S3(place) => place.newest_address().await,
         }
     }
@@ -74,14 +71,16 @@ impl Place {
     pub async fn open(&self) -> Result<(String, Box<dyn Read + Send>), BackupError> {
         let path = match self {
             Self::File(path) => path.clone(),
-            Self::Folder(folder) => files::newest(folder)?,
+            Self::Folder(folder) => newest(folder).await?,
             Self::S3(place) => {
                 let (address, object) = place.open().await?;
                 return Ok((address, Box::new(object)));
             }
         };
-        let file = File::open(&path).map_err(BackupError::io(format!("could not open {}", path.display())))?;
-        Ok((path.display().to_string(), Box::new(file)))
+        let address = path.display().to_string();
+        let failed = BackupError::io(format!("could not open {address}"));
+        let file = blocking(move || File::open(path).map_err(failed)).await?;
+        Ok((address, Box::new(file)))
     }
 
     /// Removes the back-ups of the folder but the one that was just made, which has this address, and the newest others, `keep`
@@ -141,9 +140,15 @@ impl Write for Pending {
 }
 
 /// Syncing a large file takes seconds, in which a thread of the runtime would serve nobody.
+/// Returns the newest back-up of a folder.
+async fn newest(folder: &Path) -> Result<PathBuf, BackupError> {
+    let folder = folder.to_owned();
+    blocking(move || files::newest(&folder)).await
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
 ) -> Result<T, BackupError> {
-    let died = |error| BackupError::Refused(format!("the thread that writes the back-up died: {error}"));
+    let died = |error| BackupError::Refused(format!("the thread that works on files of back-ups died: {error}"));
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(died(error)))
 }

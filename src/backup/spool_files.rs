@@ -68,6 +68,8 @@ impl RestoredSpool {
         create_private_folder(&self.folder).map_err(failed())?;
         let path = self.folder.join(format!("{}.{UNFINISHED}", Uuid::new_v4()));
         let file = private_file().write(true).create_new(true).open(&path).map_err(failed())?;
+        // Another restore leaves it alone until this process ends.
+        file.lock().map_err(failed())?;
         self.files.push(RestoredFile { path, file, digest: Xxh3::new() });
         Ok(())
     }
@@ -85,7 +87,9 @@ impl RestoredSpool {
     pub(super) fn publish(&mut self) -> Result<(), BackupError> {
         for file in &mut self.files {
             let path = self.folder.join(format!("{}.log", Uuid::from_u128(file.digest.digest128())));
-            let moved = file.file.sync_all().and_then(|()| fs::rename(&file.path, &path));
+            // A panel that starts now takes over what nobody has locked.
+            let moved =
+                file.file.sync_all().and_then(|()| fs::rename(&file.path, &path)).and_then(|()| file.file.unlock());
             moved.map_err(BackupError::io(format!("could not write {}", path.display())))?;
             file.path = path;
         }
@@ -103,12 +107,13 @@ impl RestoredSpool {
     }
 }
 
-/// Removes what restores that were killed have left. No other one runs: the tables are locked, and a DATA_DIR belongs to one database. What can't be removed
-/// disturbs nobody.
+/// Removes what restores that were killed have left. One that runs, for another database, has its files locked. What can't be removed disturbs
+/// nobody.
 fn remove_left_behind(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.extension().is_some_and(|it| it == UNFINISHED) {
+        let is_left = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if path.extension().is_some_and(|it| it == UNFINISHED) && is_left() {
             drop(fs::remove_file(path));
         }
     }
@@ -169,5 +174,22 @@ mod tests {
             drop(spool);
             assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1, "the panel's own");
         }
+    }
+
+    #[test]
+    fn restores_into_two_databases_at_once_leave_each_other_alone() {
+        let data_dir = tempfile::tempdir().expect("a folder");
+        let mut restores = [&b"one"[..], b"two"].map(|content| {
+            let mut spool = RestoredSpool::new(data_dir.path());
+            spool.begin_file().expect("begun");
+            spool.add(content).expect("written");
+            spool
+        });
+        for spool in &mut restores {
+            spool.publish().expect("published");
+        }
+        let files = fs::read_dir(data_dir.path().join(spool::FOLDER)).expect("the folder");
+        assert!(files.flatten().all(|file| file.path().extension().is_some_and(|it| it == "log")));
+        assert_eq!(restores.iter().map(|spool| spool.files.len()).sum::<usize>(), 2);
     }
 }
