@@ -355,6 +355,10 @@ async fn expired_own_users_are_removed_in_chunks(db: Db) {
     assert_eq!(bulk::remove_expired(&panel, &root(), 100).await.unwrap(), 1);
     assert!(users::get(&panel, &root(), "younger").await.is_ok());
     assert_eq!(marks(&panel).await, 2, "the nodes had both");
+    // The request has read an admin that was a sudo admin then.
+    execute(&db, "UPDATE admins SET is_sudo = FALSE WHERE username = 'root'").await;
+    assert!(matches!(bulk::remove_expired(&panel, &root(), 0).await, Err(UserError::Forbidden)));
+    execute(&db, "UPDATE admins SET is_sudo = TRUE WHERE username = 'root'").await;
     // More than one chunk.
     execute(&db, "DELETE FROM user_change").await;
     execute(
@@ -379,6 +383,9 @@ async fn reset_of_all_activates_limited_users(db: Db) {
     execute(&db, "UPDATE user_traffic SET used_traffic = 9, lifetime_used_traffic = 9").await;
     execute(&db, "UPDATE users SET activated = FALSE, enabled = (username <> 'off')").await;
     execute(&db, "DELETE FROM user_change").await;
+    execute(&db, "UPDATE admins SET is_sudo = FALSE WHERE username = 'root'").await;
+    assert!(matches!(bulk::reset_own(&panel, &root()).await, Err(UserError::Forbidden)), "it is none any more");
+    execute(&db, "UPDATE admins SET is_sudo = TRUE WHERE username = 'root'").await;
     bulk::reset_own(&panel, &root()).await.unwrap();
     assert!(users::get(&panel, &root(), "limited").await.unwrap().activated);
     for name in ["expired", "off"] {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use self::webauthn::CeremonyError;
 use super::Panel;
-use super::admins::{Actor, AdminError, RightsError, entry, may_change, present};
+use super::admins::{Actor, AdminError, RightsError, entry, lock, may_change, present};
 use super::audit::Recorded;
 use super::password_check::SignInError;
 use super::sessions;
@@ -133,11 +133,10 @@ pub async fn reset(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), S
         .await
 }
 
-/// Locks the admin who makes a change. A later admin of the same name is another one. Refused if all its sessions were ended since the
-/// request began: the change would give that of the request a new token.
+/// Locks the admin who makes a change. Refused if all its sessions were ended since the request began: the change would give that of the
+/// request a new token.
 async fn lock_own(tx: &mut Tx, own: &Admin) -> Result<Admin, SecondFactorError> {
-    let admin = lock_by_username(tx, &own.username).await?;
-    let admin = admin.filter(|admin| admin.id == own.id).ok_or(AdminError::NotFound)?;
+    let admin = lock(tx, own).await?;
     if admin.password_reset_at == own.password_reset_at {
         Ok(admin)
     } else {

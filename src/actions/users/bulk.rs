@@ -1,7 +1,7 @@
 //! Changes of many users, in several transactions, so that other writers need not wait long.
 
 use super::UserError;
-use crate::actions::admins::{Actor, AdminError, may_change, present_with_users, read_again};
+use crate::actions::admins::{Actor, AdminError, may_change, present_author, present_with_users, read_again};
 use crate::actions::quotas::guard::{Guard, OfAll};
 use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
@@ -9,10 +9,11 @@ use crate::domain::audit::Entry;
 use crate::domain::change::Changed;
 use crate::domain::ids::UserId;
 use crate::domain::moment::SECOND;
-use crate::domain::scope::{Action, Resource};
+use crate::domain::rights::Extent;
+use crate::domain::scope::{Action, Resource, Scope};
 use crate::store::access::quotas::disabled;
 use crate::store::users::{bulk, changes};
-use crate::store::{Engine, IdList, StoreError, Tx};
+use crate::store::{Engine, IdList, Tx};
 
 /// Users per transaction: well below 250 ms on SQLite.
 const CHUNK: i64 = 1_000;
@@ -25,14 +26,16 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
     }
     let cutoff = panel.clock.now().plus(passed_seconds.saturating_mul(SECOND).saturating_neg());
     let owner = admin.only_own(Resource::Users, Action::Write);
+    let right = (Scope(Resource::Users, Action::Write), if owner.is_some() { Extent::Own } else { Extent::All });
     let mut removed = 0;
     loop {
         let chunk = panel
-            .transaction("remove expired users", async |tx| -> Result<_, StoreError> {
+            .transaction("remove expired users", async |tx| -> Result<_, UserError> {
                 let users = bulk::lock_expired(tx, cutoff, owner, CHUNK).await?;
                 if users.is_empty() {
                     return Ok((0, None));
                 }
+                check_right(tx, panel, admin, right).await?;
                 bulk::remove(tx, IdList::new(users.iter().map(|user| user.id))).await?;
                 let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
                 changes::mark(tx, known, panel.clock.now()).await?;
@@ -60,6 +63,9 @@ pub async fn reset_own(panel: &Panel, admin: &Admin) -> Result<(), UserError> {
 pub async fn set_enabled(panel: &Panel, by: Actor<'_>, owner: &Admin, enabled: bool) -> Result<(), UserError> {
     on_owned(panel, Some(by), owner, if enabled { Change::Enable } else { Change::Disable }).await
 }
+
+/// The right to [`reset_own`], as `api::operations` has it.
+const RESET_ALL: (Scope, Extent) = (Scope(Resource::Users, Action::Reset), Extent::All);
 
 /// A change of each user of an admin.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +96,9 @@ async fn on_owned(panel: &Panel, by: Option<Actor<'_>>, owner: &Admin, change: C
                     // The task that enables users again locks the quota first, too.
                     Change::Disable => drop(Guard::of_admin(tx, owner.id).await?),
                 }
-                if let Some(by) = by {
-                    check_author(tx, panel, by, owner).await?;
+                match by {
+                    Some(by) => check_author(tx, panel, by, owner).await?,
+                    None => check_right(tx, panel, owner, RESET_ALL).await?,
                 }
                 let users = match change {
                     Change::ResetTraffic => bulk::lock_owned(tx, owner.id, None, after, CHUNK).await?,
@@ -121,6 +128,11 @@ async fn on_owned(panel: &Panel, by: Option<Actor<'_>>, owner: &Admin, change: C
         after = UserId(last);
         pause(panel).await;
     }
+}
+
+/// Refuses the next part to an author who has lost the right to it.
+async fn check_right(tx: &mut Tx, panel: &Panel, by: &Admin, right: (Scope, Extent)) -> Result<(), UserError> {
+    present_author(tx, panel, Actor::Admin(by), &[right]).await?.map(drop).ok_or(UserError::Forbidden)
 }
 
 /// Refuses the next part to an author who may not change the owner and its users any more.
