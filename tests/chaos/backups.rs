@@ -56,7 +56,7 @@ impl World {
     /// A command of the program, for the database at this port.
     fn command(&self, port: u16, database: &str, arguments: &[&str]) -> Command {
         let settings = &self.panels[0].settings;
-        let mut command = Command::new(&settings.program);
+        let mut command = Command::new(&settings.programs.program);
         let url = format!("postgresql://postgres@127.0.0.1:{port}/{database}");
         command.args(arguments).env_clear().current_dir(&settings.folder);
         command.env("SQLALCHEMY_DATABASE_URL", url).env("DATA_DIR", &settings.data).env("TMPDIR", &settings.folder);

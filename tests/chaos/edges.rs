@@ -12,6 +12,7 @@ use super::cover::{Cover, Need};
 use super::disks::Disk;
 use super::panels::{Panel, Serving, start};
 use super::ports::free_port;
+use super::programs::Programs;
 use super::proxy::{Proxy, ProxyFault};
 use super::servers::Server;
 use super::world::World;
@@ -26,7 +27,7 @@ pub struct Edge {
     way: Mutex<()>,
     process: Mutex<Option<Server>>,
     disk: Disk,
-    program: PathBuf,
+    programs: Arc<Programs>,
     folder: PathBuf,
     token: String,
     cover: Arc<Cover>,
@@ -48,7 +49,7 @@ impl Edge {
             way: Mutex::new(()),
             process: Mutex::new(None),
             disk: Disk::create(settings.folder.join(&name), "16m")?,
-            program: settings.program.clone(),
+            programs: settings.programs.clone(),
             folder: settings.folder.clone(),
             token,
             cover: settings.cover.clone(),
@@ -94,7 +95,7 @@ impl Serving for Edge {
             ("DATA_DIR", self.disk.folder.display().to_string()),
             ("SUBSCRIPTION_MISSES_PER_MINUTE", "0".to_owned()),
         ];
-        start(&self.name, "edge", &self.program, &self.folder, &environment)
+        start(&self.name, "edge", self.programs.next(&self.name), &self.folder, &environment)
     }
 }
 

@@ -14,6 +14,7 @@ mod fetches;
 mod kinds;
 mod load;
 mod panels;
+mod programs;
 mod promises;
 mod report;
 mod ways;
@@ -47,6 +48,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use faults::inject;
 use kinds::{FIRST, Kind, WITH_ONE_REDIS, WITH_SENTINELS};
+use programs::Programs;
 use report::Report;
 use witness::Part;
 use world::{Plan, World};
@@ -78,6 +80,9 @@ struct Arguments {
     /// Path of the panel's program
     #[arg(long, default_value = env!("CARGO_BIN_EXE_sarban"))]
     program: PathBuf,
+    /// Path of another version: each start of a panel or an edge takes the one that the start before did not take
+    #[arg(long)]
+    older: Option<PathBuf>,
     /// File for the result as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -140,7 +145,8 @@ async fn run_stages(arguments: &Arguments) -> Result<bool> {
 async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Result<Report> {
     let folder = servers::open_folder()?;
     println!("{plan:?}, seed {}, {count} faults, in {}", arguments.seed, folder.path().display());
-    let world = Arc::new(World::build(plan, &folder, bin, arguments.program.clone()).await?);
+    let programs = Programs::new(arguments.program.clone(), arguments.older.clone());
+    let world = Arc::new(World::build(plan, &folder, bin, programs).await?);
     if !world.has_small_disks() {
         println!("This host permits no mount: no disk is filled.");
     }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::cover::{Cover, Need};
 use super::disks::Disk;
 use super::ports::free_port;
+use super::programs::Programs;
 use super::proxy::Proxy;
 use super::servers::Server;
 
@@ -52,7 +53,7 @@ pub struct Panel {
 /// Settings that all panels of a run share.
 #[derive(Clone)]
 pub struct Settings {
-    pub program: PathBuf,
+    pub programs: Arc<Programs>,
     pub folder: PathBuf,
     pub data: PathBuf,
     pub database_name: String,
@@ -109,7 +110,7 @@ impl Panel {
             ("BACKUP_PERIOD_HOURS", "1".to_owned()),
             ("BACKUP_KEEP", "0".to_owned()),
         ];
-        start(&self.name, "serve", &settings.program, &settings.folder, &environment)
+        start(&self.name, "serve", settings.programs.next(&self.name), &settings.folder, &environment)
     }
 
     /// Returns the health report, or `None` if the panel does not answer within 2 s.

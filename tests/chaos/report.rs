@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::backups::{self, BackUps};
 use super::copies;
 use super::kinds::Kind;
+use super::programs::Starts;
 use super::promises::{self, Fetches};
 use super::world::{RECOVERY, World};
 
@@ -18,6 +19,7 @@ use super::world::{RECOVERY, World};
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     pub faults: BTreeMap<String, u64>,
+    pub starts: Starts,
     pub slots_done: i64,
     pub slots_coalesced: i64,
     pub slots_failed: i64,
@@ -93,6 +95,7 @@ pub async fn leader_after(world: &World, last_fault: Instant) -> u128 {
 /// Waits until nothing is in flight, and collects the result.
 pub async fn collect(world: &World, faults: &BTreeMap<Kind, u64>, leader_after: u128, is_long: bool) -> Result<Report> {
     let mut report = Report { leader_after_last_fault_ms: leader_after, is_long, ..Report::default() };
+    report.starts = world.panels[0].settings.programs.starts();
     for (kind, count) in faults {
         report.faults.insert(serde_json::to_value(kind)?.as_str().unwrap_or_default().to_owned(), *count);
     }
@@ -261,6 +264,7 @@ impl Report {
         }
         println!("{:<34}{:>10}\n", "all", self.faults.values().sum::<u64>());
         let row = |name: &str, value: String| println!("{name:<44}{value:>20}");
+        row("starts of the program, of the older one", format!("{}, {}", self.starts.program, self.starts.older));
         row("slots done", self.slots_done.to_string());
         row("slots coalesced", self.slots_coalesced.to_string());
         row("slots failed", self.slots_failed.to_string());

@@ -135,7 +135,7 @@ CREATE TRIGGER drop_fetch BEFORE INSERT ON subscription_fetches FOR EACH ROW EXE
 pub struct Witness {
     pub pool: PgPool,
     state: Arc<Mutex<State>>,
-    started: Instant,
+    pub started: Instant,
 }
 
 /// A change of leader.

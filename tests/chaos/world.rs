@@ -22,6 +22,7 @@ use super::disks::Disk;
 use super::edges::Edge;
 use super::fetches::{Links, Record};
 use super::panels::{Panel, Serving, Settings, ensure_running};
+use super::programs::Programs;
 use super::proxy::Proxy;
 use super::servers::{Postgres, Redis, Sentinels};
 use super::test_node::{Options, TestNode};
@@ -94,7 +95,7 @@ const EDGES: usize = 2;
 const NAMES: [&str; 5] = ["ann", "ben", "cyd", "dan", "eve"];
 
 impl World {
-    pub async fn build(plan: Plan, folder: &TempDir, bin: String, program: PathBuf) -> Result<Self> {
+    pub async fn build(plan: Plan, folder: &TempDir, bin: String, programs: Programs) -> Result<Self> {
         let root = folder.path();
         let mut postgres = Postgres::start(bin, root.join("postgres")).await?;
         let mut redis = vec![Redis::start(root.join("redis-0"), None).await?];
@@ -110,8 +111,9 @@ impl World {
         std::fs::create_dir(&scheduled)?;
         std::fs::create_dir(&by_hand)?;
         let cover = Arc::new(Cover::default());
+        let programs = Arc::new(programs);
         let settings = Settings {
-            program: program.clone(),
+            programs: programs.clone(),
             folder: root.to_owned(),
             data: disk.folder.clone(),
             database_name: "sarban".to_owned(),
@@ -131,8 +133,9 @@ impl World {
         sqlx::raw_sql("ALTER SYSTEM SET track_commit_timestamp = on").execute(&server.pool).await?;
         server.pool.close().await;
         postgres.restart(Signal::INT).await?;
-        migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
-        let witness = Witness::new(postgres.port, "sarban").await?;
+        migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &programs.program)?;
+        let mut witness = Witness::new(postgres.port, "sarban").await?;
+        witness.started = programs.began;
         witness.prepare(plan.without, plan.calm).await?;
         // Before a panel runs: another program may listen on the address of the node that a new database has.
         let node = TestNode::start(Options::default()).await?;
@@ -332,7 +335,7 @@ impl World {
     /// Runs a command of the program; returns what it printed.
     fn run(&self, arguments: &[&str]) -> Result<String> {
         let settings = &self.panels[0].settings;
-        let ran = Command::new(&settings.program)
+        let ran = Command::new(&settings.programs.program)
             .args(arguments)
             .env_clear()
             .current_dir(&settings.folder)
