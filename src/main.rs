@@ -1,29 +1,21 @@
-//! The `sarban` program: parses the command line, reads the settings, starts the runtime, and sets the exit code.
+//! The `sarban` program: parses the command line, runs the command, and sets the exit code.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use anyhow::Context;
 use clap::Parser;
-use sarban::api;
-use sarban::app::{self, ServeOptions};
-use sarban::cli::{self, Cli, Command, UsageError};
-use sarban::config::cores::Cores;
-use sarban::config::{Settings, SettingsErrors};
+use sarban::app;
+use sarban::cli::{Cli, UsageError};
+use sarban::config::SettingsErrors;
 use sarban::foundation::escaped;
-use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code for wrong arguments or settings; clap uses the same code.
 const WRONG_USAGE: u8 = 2;
-/// Time for threads of a command to end after it.
-const LAST_WRITES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command()) {
+    match app::run(Cli::parse().command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in format!("{error:#}").lines() {
@@ -33,51 +25,4 @@ fn main() -> ExitCode {
             if usage { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
-}
-
-fn run(command: Command) -> anyhow::Result<()> {
-    let settings = Settings::from_environment()?;
-    // An error means that a provider is installed already, which can't be the case this early.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match command {
-        Command::Serve(args) => {
-            app::start_logging(settings.log);
-            let cores = Cores::detect();
-            let workers = settings.threads.workers(cores.whole());
-            let (migrate, take_over) = (!args.no_migrate, args.take_over);
-            let options = ServeOptions { migrate, take_over, workers, cores: cores.share() };
-            serve_on(workers.threads, app::serve(settings, options))
-        }
-        Command::Edge => {
-            let followed = settings.edge.followed()?;
-            app::start_logging(settings.log);
-            let workers = settings.threads.workers(Cores::detect().whole());
-            serve_on(workers.threads, app::serve_edge(settings, followed))
-        }
-        Command::Tool(tool) => {
-            let runtime = Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
-            let done =
-                runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::PREFLIGHT));
-            // A thread that still writes a file which nobody wants any more removes it. One may be blocked in a system call.
-            runtime.shutdown_timeout(LAST_WRITES);
-            done
-        }
-    }
-}
-
-/// Runs a server on this number of worker threads.
-fn serve_on(threads: usize, server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = serve_runtime(threads)?;
-    let result = runtime.block_on(server);
-    // Don't wait for threads that are blocked in a system call.
-    runtime.shutdown_background();
-    result
-}
-
-/// Starts a runtime with this number of worker threads.
-fn serve_runtime(count: usize) -> anyhow::Result<Runtime> {
-    let names = AtomicUsize::new(1);
-    let name = move || format!("sarban-worker-{}", names.fetch_add(1, Ordering::Relaxed));
-    let runtime = Builder::new_multi_thread().worker_threads(count).thread_name_fn(name).enable_all().build();
-    runtime.with_context(|| format!("could not start {count} worker threads; lower UVICORN_WORKERS"))
 }
