@@ -136,7 +136,7 @@ impl Faults {
         if !faults.values().any(|known| *known == text) {
             let meanwhile = match is_report {
                 true => "fetches wait in DATA_DIR meanwhile",
-                false => "subscriptions are served from the copy meanwhile",
+                false => "nothing but the copy can be served meanwhile",
             };
             tracing::warn!("{text}; {meanwhile}");
         }

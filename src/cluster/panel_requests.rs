@@ -103,14 +103,20 @@ impl Requests {
             return received(response, MAX_ANSWER).await.map_err(no_answer);
         }
         let body = received(response, MAX_ANSWER).await.unwrap_or_default();
-        let detail = serde_json::from_slice::<Value>(&body).unwrap_or_default()["detail"].to_string();
-        let (panel, status) = (panel.to_owned(), status.as_u16());
-        let detail: String = detail.trim_matches('"').chars().take(MAX_DETAIL).collect();
+        let (panel, status, detail) = (panel.to_owned(), status.as_u16(), explanation(&body));
         Err(match status {
             401 | 403 => PanelError::Token { panel, status, detail },
             404 | 405 => PanelError::NoPanel { panel },
             _ => PanelError::Refused { panel, status, detail },
         })
+    }
+}
+
+/// A panel's own explanation of a refusal. The page of a proxy has none.
+fn explanation(body: &[u8]) -> String {
+    match &serde_json::from_slice::<Value>(body).unwrap_or_default()["detail"] {
+        Value::Null => "no explanation; a proxy may have answered in its place".to_owned(),
+        detail => detail.to_string().trim_matches('"').chars().take(MAX_DETAIL).collect(),
     }
 }
 
@@ -151,6 +157,21 @@ async fn received(mut response: Response, most: usize) -> Result<Vec<u8>, reqwes
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusal_is_explained_by_the_panel_or_not_at_all() {
+        for (body, shown) in [
+            (&br#"{"detail": "the panel stops"}"#[..], "the panel stops"),
+            (br#"{"detail": {"body": "is empty"}}"#, r#"{"body":"is empty"}"#),
+            (
+                b"<html><h1>503 Service Unavailable</h1></html>",
+                "no explanation; a proxy may have answered in its place",
+            ),
+            (b"", "no explanation; a proxy may have answered in its place"),
+        ] {
+            assert_eq!(explanation(body), shown);
+        }
+    }
 
     #[test]
     fn answer_that_is_none_of_a_panel_is_refused() {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::app::edge_world::{self, KEY, World};
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{USERS, call, first_admin, set_up_users, setup};
 use crate::support::database::{TestDatabase, number, on_both_engines};
@@ -21,6 +22,7 @@ on_both_engines!(
     panel_under_nohup_survives_a_hangup,
     slow_request_is_finished_while_a_proxy_drains,
     fetches_before_a_stop_are_written,
+    edge_ends_within_its_grace,
     empty nodes_with_changes_in_flight_are_marked_dirty_at_a_stop,
     empty calls_to_a_node_come_to_their_end_before_a_stop,
 );
@@ -142,6 +144,28 @@ async fn fetches_before_a_stop_are_written(test: TestDatabase) {
     }
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM subscription_fetches").await, 3);
+}
+
+/// A service manager kills what takes longer. A client that never sends all of its request and a panel that has fallen silent take all
+/// the time that they get.
+async fn edge_ends_within_its_grace(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = World::start(&test, folder.path()).await;
+    let panels = format!("http://127.0.0.1:{}", world.panel.port);
+    let grace = [("SHUTDOWN_GRACE_SECONDS", "3")];
+    let mut edge = world.setup.start_edge_with("edge", &panels, &world.token, &grace);
+    edge.ready().await;
+    world.panel.signal(Signal::STOP);
+    let mut client = TcpStream::connect(("127.0.0.1", edge.port)).await.expect("a connection");
+    client.write_all(b"GET /sub/ann HTTP/1.1\r\nhost: x\r\n").await.expect("sent");
+    // On another connection, after which the edge has seen the first one.
+    assert_eq!(edge_world::status(&edge, KEY).await, 200);
+    let began = Instant::now();
+    assert!(edge.stop().await.success());
+    let took = began.elapsed();
+    // With the last report after the grace, it would be six seconds or more.
+    assert!(took >= Duration::from_secs(2), "{took:?}: the client was not waited for");
+    assert!(took < Duration::from_millis(5_900), "{took:?}");
 }
 
 /// A change in flight may reach a node after the next leader has started, which must send a full list to that node.

@@ -35,7 +35,7 @@ use reports::Reporter;
 
 /// An empty SQLite file in `DATA_DIR`, in place of a panel's database. Nothing is written to it.
 const NO_DATABASE: &str = "edge.none";
-/// Longest time for the last report.
+/// Longest time for the last report, which is a part of the grace.
 const LAST_REPORT: Duration = Duration::from_secs(3);
 
 /// Serves until a signal.
@@ -82,11 +82,12 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
 
     let grace = settings.instance.shutdown_grace;
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
-    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace);
+    let last_report = LAST_REPORT.min(grace / 3);
+    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace - last_report);
     let serving = server::serve(acceptor, connections, api::edge_routes(state), Timeouts::default(), accepting_ends);
     tokio::spawn(serving).await.context("the HTTP server ended")?;
     store_in_copy(&copy, &fetches).await;
-    if timeout(LAST_REPORT, reporter.leave()).await.is_err() {
+    if timeout(last_report, reporter.leave()).await.is_err() {
         tracing::info!("no panel took the last report; what it has is sent after the next start");
     }
     Ok(())
