@@ -104,7 +104,7 @@ dist: $(if $(STATIC),static) ## build a release into target/dist: Debian package
 	$(CARGO) build --locked --release --bin sarban
 	@$(if $(STATIC),STATIC_PROGRAM=$(STATIC_PROGRAM)) deploy/dist.sh $(RELEASE) target/dist
 
-deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, edges, package and image (needs root)
+deploy-check: ## check the files of deploy/ with their own tools, and run proxies, back-ups, edges, image and packages (needs root)
 	bash tests/deploy/check.sh
 	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/services.sh run python3 tests/deploy/proxies.py
@@ -113,6 +113,7 @@ deploy-check: ## check the files of deploy/ with their own tools, and run proxie
 	@python3 tests/deploy/dist.py $(SARBAN)
 	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/image.py $(SARBAN)
 	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/package.py $(SARBAN)
+	@$$(test "$$(id -u)" = 0 || echo sudo) python3 tests/deploy/edge_unit.py $(SARBAN)
 
 services: ## start a Redis and a PostgreSQL, leave them running, and print exports: eval "$(make -s services)"
 	@tests/support/services.sh start

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks everything under deploy/ with the tools that will read it, without starting anything. `make deploy-check` runs
-# this script, and then proxies.py, backup.py, edge.py, image.py and package.py, which start servers.
+# this script, and then proxies.py, backup.py, edge.py, image.py, package.py and edge_unit.py, which start servers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

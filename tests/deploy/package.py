@@ -9,122 +9,12 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-README = (ROOT / "deploy/single/README.md").read_text()
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "sarban-test-programs"
-TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "nsenter": "util-linux", "lintian": "lintian"}
-LIMIT = 60
-URL = "http://127.0.0.1:8000/health/ready"
+from machine import LIMIT, ROOT, URL, in_machine, run, wait_for
 
-
-def run(*words, **options):
-    done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, **options)
-    assert done.returncode == 0, f"{' '.join(map(str, words))} failed:\n{done.stdout}"
-    return done.stdout
-
-
-def wait_for(what, condition):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, f"not within {LIMIT} s: {what}"
-        time.sleep(0.1)
-
-
-def base():
-    """A Debian of this machine's release with systemd, made once. Written beside its name, then renamed."""
-    release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    archive = CACHE / f"{release['VERSION_CODENAME']}-systemd.tar"
-    if not archive.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        begun = archive.with_suffix(f".{os.getpid()}.tar")
-        packages = "systemd,systemd-sysv,dbus,adduser,ca-certificates,curl"
-        run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", release["VERSION_CODENAME"], begun)
-        begun.rename(archive)
-    return archive
-
-
-class Machine:
-    """A booted Debian with a network of its own."""
-
-    def __init__(self, folder):
-        self.root = folder / "root"
-        self.root.mkdir()
-        run("tar", "-C", self.root, "-xf", base())
-        self.log = (folder / "console").open("w+")
-        self.process = subprocess.Popen(
-            ["systemd-nspawn", f"--directory={self.root}", "--register=no", "--keep-unit", "--private-network", "--boot",
-             "--console=pipe", "systemd.log_target=console"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        wait_for("systemd-nspawn starts an init", lambda: self.init() is not None)
-        self.enter = ["nsenter", "--target", self.init(), "--mount", "--pid", "--uts", "--ipc", "--net"]
-        booted = lambda: self.try_("systemctl is-system-running")[1].strip() in ("running", "degraded")
-        wait_for("the machine has booted", booted)
-
-    def init(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"systemd-nspawn ended:\n{self.console()}")
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next((child for child in children if "systemd" in self.executable(child)), None)
-
-    @staticmethod
-    def executable(process):
-        try:
-            return os.readlink(f"/proc/{process}/exe")
-        except OSError:
-            return ""
-
-    def console(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def try_(self, command):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-        done = subprocess.run([*self.enter, "sh", "-c", command], text=True, stdin=subprocess.DEVNULL, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)  # fmt: skip
-        return done.returncode, done.stdout
-
-    def sh(self, command):
-        code, output = self.try_(command)
-        assert code == 0, f"{command} failed with {code}:\n{output}{self.try_('journalctl -u sarban --no-pager -n 40')[1]}"
-        return output.strip()
-
-    def documented(self, command):
-        """Runs a command that the README shows, which writes `sudo` before it."""
-        assert f"sudo {command}" in README, f"deploy/single/README.md does not show: sudo {command}"
-        return self.sh(command)
-
-    def has(self, path, owner=None):
-        """Checks owner, group and mode of a file; without them, that it does not exist."""
-        code, output = self.try_(f"stat --format='%U:%G %a' {path}")
-        assert (code != 0) if owner is None else (output.strip() == owner), f"{path}: expected {owner}, found {output}"
-
-    def state(self, unit="sarban.service"):
-        words = [self.try_(f"systemctl {verb} {unit}")[1].strip() for verb in ("is-enabled", "is-active")]
-        return tuple("not-found" if "No such file" in word else word for word in words)
-
-    def ready(self):
-        return self.try_(f"curl --silent --fail --max-time 5 {URL}")[0] == 0
-
-    def install(self, package, command="dpkg --install"):
-        shutil.copy(package, self.root / "package.deb")
-        return self.sh(f"{command} /package.deb")
-
-    def stop(self):
-        # systemd's signal for "halt".
-        if self.init():
-            os.kill(int(self.init()), 37)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+README = ROOT / "deploy/single/README.md"
 
 
 class Requests(threading.Thread):
@@ -183,6 +73,24 @@ def started(machine):
     assert not machine.sh("find /var/lib/sarban ! -user sarban")
 
 
+def killed(machine):
+    machine.kill_often("sarban.service")
+    wait_for("the panel is ready again", machine.ready)
+    assert machine.state("sarban.socket") == ("enabled", "active")
+
+
+def failed(machine):
+    """The panel can't start for a while: the socket keeps a client waiting meanwhile, which is answered once it can."""
+    machine.sh("systemctl stop sarban.service && chown root:root /var/lib/sarban/db.sqlite3 && systemctl start sarban.socket")
+    machine.sh(f"systemd-run --quiet --unit=client curl --silent --show-error --fail --max-time {5 * LIMIT} {URL.replace('ready', 'live')}")
+    restarts = lambda: int(machine.sh("systemctl show --property=NRestarts --value sarban.service"))
+    wait_for("more starts fail than systemd allows in ten seconds by default", lambda: restarts() > 6)
+    machine.sh("chown sarban:sarban /var/lib/sarban/db.sqlite3")
+    wait_for("the client has its answer", lambda: machine.state("client.service")[1] == "inactive")
+    wait_for("the panel is ready again", machine.ready)
+    assert machine.state("sarban.socket") == ("enabled", "active")
+
+
 def upgraded(machine, second):
     main = "systemctl show --property=MainPID --value sarban"
     before = machine.sh(main)
@@ -232,7 +140,7 @@ def purged(machine, second):
 
 def by_hand(machine, program):
     """Runs the README's commands for an installation without a package, except for the build."""
-    section = README.split("## Under systemd, without a package")[1]
+    section = README.read_text().split("## Under systemd, without a package")[1]
     install, command = (block.replace("sudo ", "") for block in re.findall(r"```sh\n(.*?)```", section, re.S))
     build, _, install = install.partition("\n")
     assert build.startswith("cargo build"), build
@@ -254,30 +162,20 @@ def by_hand(machine, program):
     assert "OK" in machine.sh("systemd-analyze security sarban | tail -n 1")
 
 
-def main():
-    if lacking := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
-        sys.exit(f"install what is missing (on Debian: apt-get install {' '.join(lacking)})")
-    if os.getuid() != 0:
-        sys.exit("containers need root: run this with sudo")
-    with tempfile.TemporaryDirectory(prefix="sarban.package.") as name:
-        first, second = builds(sys.argv[1], pathlib.Path(name))
-        run("lintian", "--allow-root", "--fail-on", "error,warning", first)
-        print("✓ lintian", flush=True)
-        machine = Machine(pathlib.Path(name))
-        try:
-            for what, check in (
-                ("installed", lambda: installed(machine, first)),
-                ("started", lambda: started(machine)),
-                ("upgraded", lambda: upgraded(machine, second)),
-                ("removed", lambda: removed(machine, second)),
-                ("purged", lambda: purged(machine, second)),
-                ("installed by hand", lambda: by_hand(machine, sys.argv[1])),
-            ):
-                check()
-                print(f"✓ {what}", flush=True)
-        finally:
-            machine.stop()
+def checks(machine, folder):
+    first, second = builds(sys.argv[1], folder)
+    return (
+        ("lintian", lambda: run("lintian", "--allow-root", "--fail-on", "error,warning", first)),
+        ("installed", lambda: installed(machine, first)),
+        ("started", lambda: started(machine)),
+        ("started again after kill -9", lambda: killed(machine)),
+        ("answers after failed starts", lambda: failed(machine)),
+        ("upgraded", lambda: upgraded(machine, second)),
+        ("removed", lambda: removed(machine, second)),
+        ("purged", lambda: purged(machine, second)),
+        ("installed by hand", lambda: by_hand(machine, sys.argv[1])),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    in_machine(README, checks)
