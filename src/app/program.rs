@@ -38,7 +38,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             serve_on(workers.threads, serve(settings, options))
         }
         Command::Edge => {
-            let followed = settings.edge.followed()?;
+            let followed = settings.edge.followed(settings.subscription.copy_max_age)?;
             start_logging(settings.log);
             let workers = settings.threads.workers(Cores::detect().whole());
             serve_on(workers.threads, serve_edge(settings, followed))

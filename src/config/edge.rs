@@ -1,6 +1,7 @@
 //! Settings of `sarban edge`: the panels that it follows.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -36,9 +37,15 @@ pub struct Followed {
 }
 
 impl EdgeSettings {
-    /// Returns the settings that `sarban edge` can't do without. The error names all that are missing.
-    pub fn followed(&self) -> Result<Followed, SettingsErrors> {
+    /// Returns the settings that `sarban edge` can't do without. The error names all that are missing. `copy_max_age` is that of
+    /// subscriptions: an edge serves from its copy alone.
+    pub fn followed(&self, copy_max_age: Duration) -> Result<Followed, SettingsErrors> {
         let mut errors = Vec::new();
+        if copy_max_age.is_zero() {
+            errors.push(SettingError::new(
+                "SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more",
+            ));
+        }
         if self.panels.is_empty() {
             errors.push(SettingError::new(
                 "EDGE_PANELS is not set; write the addresses of the panels, such as https://panel.example.com",
@@ -123,14 +130,18 @@ mod tests {
 
     #[test]
     fn edge_names_all_that_it_lacks() {
-        let none = EdgeSettings::default().followed().expect_err("nothing is set").to_string();
+        const DAY: Duration = Duration::from_secs(86_400);
+        let none = EdgeSettings::default().followed(DAY).expect_err("nothing is set").to_string();
         let lines: Vec<&str> = none.lines().collect();
         assert!(
             lines[0].starts_with("EDGE_PANELS is not set") && lines[1].starts_with("EDGE_TOKEN is not set"),
             "{none}"
         );
         let panels = vec!["https://panel.example".to_owned()];
-        let token = EdgeSettings { panels, ..EdgeSettings::default() }.followed().expect_err("no token").to_string();
+        let with_panels = EdgeSettings { panels, ..EdgeSettings::default() };
+        let token = with_panels.followed(DAY).expect_err("no token").to_string();
         assert!(token.starts_with("EDGE_TOKEN is not set"), "{token}");
+        let no_copy = with_panels.followed(Duration::ZERO).expect_err("no copy").to_string();
+        assert!(no_copy.starts_with("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0"), "{no_copy}");
     }
 }

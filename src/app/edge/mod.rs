@@ -49,8 +49,7 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     let folder = &settings.instance.data_dir;
     let id = OwnId::of(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
     let machine = Machine::real()?;
-    let copy = wiring::copy_of(&settings, &machine.clock)
-        .context("SUBSCRIPTION_COPY_MAX_AGE_HOURS is 0, but an edge serves from its copy alone; set it to 1 or more")?;
+    let copy = wiring::copy_of(&settings, &machine.clock).context("an edge serves from its copy alone")?;
     let wiring = Wiring::of_copy(&settings, no_database(&settings).await?, machine, copy.clone());
     copy.needs_credentials(wiring.render_context().derivation.word());
     let link = Arc::new(PanelLink::new(followed, own_settings(&wiring))?);
