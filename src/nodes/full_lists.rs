@@ -11,11 +11,12 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::yield_now;
 
+use super::doubt::Doubt;
 use super::messages::FullList;
 use super::session_error::SessionError;
 use crate::domain::ids::{NodeId, UserId};
 use crate::foundation::lock;
-use crate::store::nodes::expected_users;
+use crate::store::nodes::expected_users::{self, NodeUser};
 use crate::store::{Db, StoreError};
 
 /// Users per page; parsing a page occupies a worker thread for about a millisecond.
@@ -40,10 +41,25 @@ pub(super) struct FullLists {
     slow: Semaphore,
 }
 
+/// The users whom a node is to remove before it gets them.
+#[derive(Clone, Debug)]
+pub(super) struct Renewal {
+    /// A key that changed after this reading of the clock `key_change` is renewed.
+    pub after: i64,
+    /// The doubt about the node.
+    pub doubt: Doubt,
+}
+
+impl Renewal {
+    fn includes(&self, user: &NodeUser) -> bool {
+        user.key_change_seq > self.after || self.doubt.is_about(user.id)
+    }
+}
+
 #[derive(Debug)]
 struct Request {
     node: NodeId,
-    renew_after: i64,
+    renewal: Renewal,
     reply: oneshot::Sender<FullList>,
 }
 
@@ -74,14 +90,14 @@ impl FullLists {
         &self,
         db: &Db,
         node: NodeId,
-        renew_after: i64,
+        renewal: &Renewal,
     ) -> Result<(FullList, MemoryPermit<'_>), SessionError> {
         let units = self.units(db).await?;
         let permit = self.quick.acquire_many(units).await.map_err(|_| SessionError::Deposed)?;
         let memory = MemoryPermit { lists: self, _permit: permit, units, is_slow: false };
         loop {
             let (reply, mut list) = oneshot::channel();
-            self.requests().push(Request { node, renew_after, reply });
+            self.requests().push(Request { node, renewal: renewal.clone(), reply });
             let reading = self.reading.lock().await;
             match list.try_recv() {
                 Ok(list) => return Ok((list, memory)),
@@ -138,7 +154,7 @@ async fn build(db: &Db, requests: &[Request]) -> Result<Vec<FullList>, StoreErro
         for batch in page.chunks((BATCH / requests.len().max(1)).max(1)) {
             for user in batch {
                 for (request, list) in requests.iter().zip(&mut lists) {
-                    list.add(user, &tags.of(user, request.node), request.renew_after);
+                    list.add(user, &tags.of(user, request.node), request.renewal.includes(user));
                 }
             }
             yield_now().await;

@@ -20,27 +20,35 @@ pub(super) struct FullList {
     pub count: usize,
     /// Operations that all users cause at most.
     pub operations: usize,
-    /// Users whose key changed. `encoded` leaves them out, so that the node removes them, and they are sent after it:
-    /// for a user that it has, a node compares tags only and would keep the old key.
+    /// Users whose key changed, and users in doubt. `encoded` leaves them out, so that the node removes them, and they are
+    /// sent after it: for a user that it has, a node compares tags only and would keep the old key.
     pub renewed: Vec<UserData>,
     /// The ids of all users.
     pub users: UserSet,
 }
 
 impl FullList {
-    /// Adds a user with the tags of the user's inbounds. A key that changed after `renew_after` is renewed.
-    pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew_after: i64) {
+    /// Adds a user with the tags of the user's inbounds. `renew`: the node is to remove the user first.
+    pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew: bool) {
         let Some(message) = (!tags.is_empty()).then(|| user_data(user, tags)).flatten() else { return };
         self.users.insert(user.id);
         self.operations += operations(&message);
-        if user.key_change_seq > renew_after {
+        if renew {
             self.renewed.push(message);
             return;
         }
-        self.encoded.push(USERS_DATA);
-        prost::encode_length_delimiter(message.encoded_len(), &mut self.encoded).ok();
-        message.encode_raw(&mut self.encoded);
+        append(&mut self.encoded, &message);
         self.count += 1;
+    }
+
+    /// Returns the encoded list of all users but those for whom `left_out` is true, those to be renewed included.
+    pub(super) fn whole_without(&self, left_out: impl Fn(&UserData) -> bool) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(self.encoded.len());
+        let listed = split(&self.encoded).into_iter().filter_map(|user| UserData::decode(user).ok());
+        for user in listed.chain(self.renewed.iter().cloned()).filter(|user| !left_out(user)) {
+            append(&mut whole, &user);
+        }
+        whole
     }
 }
 
@@ -66,15 +74,15 @@ pub(super) fn split(encoded: &[u8]) -> Vec<&[u8]> {
     wire::contents(encoded).map_while(Result::ok).map(|(_, message)| message).collect()
 }
 
-/// Returns an encoded list in the reverse order.
-pub(super) fn reversed(encoded: &[u8]) -> Vec<u8> {
-    let mut list = Vec::with_capacity(encoded.len());
-    for message in split(encoded).into_iter().rev() {
-        list.push(USERS_DATA);
-        prost::encode_length_delimiter(message.len(), &mut list).ok();
-        list.extend_from_slice(message);
-    }
-    list
+/// Returns the message that removes a user.
+pub(super) fn removal(message: &UserData) -> UserData {
+    UserData { user: message.user.clone(), inbounds: Vec::new() }
+}
+
+fn append(list: &mut Vec<u8>, message: &UserData) {
+    list.push(USERS_DATA);
+    prost::encode_length_delimiter(message.encoded_len(), list).ok();
+    message.encode_raw(list);
 }
 
 #[cfg(test)]
@@ -85,21 +93,19 @@ mod tests {
 
     #[test]
     fn full_list_encodes_users_data_message_without_renewed_users() {
-        let user = |id: i64, key_change_seq| NodeUser {
-            username: format!("user{id}"),
-            key: "k".repeat(200),
-            key_change_seq,
-            ..NodeUser::gone(UserId(id))
-        };
+        let user =
+            |id: i64| NodeUser { username: format!("user{id}"), key: "k".repeat(200), ..NodeUser::gone(UserId(id)) };
         let mut list = FullList::default();
-        list.add(&user(1, 0), &["a", "b"], 5);
-        list.add(&user(2, 6), &["a"], 5);
-        list.add(&user(3, 5), &["b"], 5);
-        list.add(&user(4, 0), &[], 5);
-        let users_data = vec![user_data(&user(1, 0), &["a", "b"]).unwrap(), user_data(&user(3, 5), &["b"]).unwrap()];
-        assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data: users_data.clone() }));
-        let users_data = users_data.into_iter().rev().collect();
-        assert_eq!(UsersData::decode(reversed(&list.encoded).as_slice()), Ok(UsersData { users_data }));
+        list.add(&user(1), &["a", "b"], false);
+        list.add(&user(2), &["a"], true);
+        list.add(&user(3), &["b"], false);
+        list.add(&user(4), &[], false);
+        let message = |id, tags: &[&str]| user_data(&user(id), tags).unwrap();
+        let users_data = vec![message(1, &["a", "b"]), message(3, &["b"])];
+        assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
+        let whole = list.whole_without(|left_out| left_out.user.as_ref().unwrap().id == 3);
+        let users_data = vec![message(1, &["a", "b"]), message(2, &["a"])];
+        assert_eq!(UsersData::decode(whole.as_slice()), Ok(UsersData { users_data }));
         assert_eq!((list.count, list.renewed.len()), (2, 1));
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
     }

@@ -4,6 +4,7 @@ pub mod collector;
 mod connected;
 pub mod connection;
 mod dispatcher;
+mod doubt;
 pub mod edit_lock;
 mod engine_probe;
 pub mod engine_watch;

@@ -11,13 +11,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Target;
+use super::doubt::Doubt;
 use super::healing::{self, Healing, HealingError};
 use super::node_error::NodeError;
-use super::refusals::Refusals;
+use super::refusals::{Refusals, Way};
 use super::session::{Context, Session};
 use super::session_error::SessionError;
+use super::timing::AFTER_FAILURE;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
+use crate::store::nodes::doubt::{self, Users};
 use crate::store::nodes::hold;
 use crate::store::nodes::sync_state::{self, NodeRow};
 
@@ -80,15 +83,27 @@ pub(super) async fn run_sessions(
     let node = NodeId(row.id);
     let (first, longest) = context.timing.backoff;
     let mut pause = first;
-    let mut refusals = Refusals::default();
+    let Some((mut refusals, mut doubt)) = stop.run_until_cancelled(known_before(&context, &row)).await else { return };
+    let mut recorded = doubt::users(&row);
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let mut session = Session::new(&context, node, refusals.way());
+        let mut session = Session::new(&context, node, refusals.way(), doubt);
         let ended = tokio::select! {
             ended = attempt(&mut session, node, &context, &resync, &mut rng) => ended,
             () = stop.cancelled() => SessionError::Deposed,
         };
         let refused = refusals.record(&ended, session.synced());
+        doubt = session.take_doubt();
+        if session.synced() {
+            recorded = Users::new();
+        }
+        if matches!(ended, SessionError::Node(_)) && (refused || *doubt.users() != recorded) {
+            match doubt::record(&context.fence, node, doubt.users(), refused).await {
+                Ok(()) => recorded.clone_from(doubt.users()),
+                // It is recorded after the next session.
+                Err(error) => tracing::debug!(node = row.name, %error, "could not record a node's users in doubt"),
+            }
+        }
         match ended {
             SessionError::Node(error) => {
                 tracing::info!(node = row.name, reason = %error, "the session with a node ended; connecting again");
@@ -127,9 +142,24 @@ pub(super) async fn run_sessions(
     }
 }
 
+/// Returns what an earlier leader has seen of the node's refusals, and whom it left in doubt.
+async fn known_before(context: &Context, row: &NodeRow) -> (Refusals, Doubt) {
+    let mut doubt = Doubt::new(doubt::users(row));
+    context.unconfirmed.iter().for_each(|(user, name)| doubt.add(*user, name.clone()));
+    let refusals = loop {
+        match doubt::refused_for(context.fence.db(), row).await {
+            Ok(None) => break Refusals::default(),
+            Ok(Some(time)) => break Refusals::resumed(Duration::from_micros(time.unsigned_abs())),
+            Err(error) => tracing::debug!(node = row.name, %error, "could not read the time; trying again"),
+        }
+        sleep(AFTER_FAILURE).await;
+    };
+    (refusals, doubt)
+}
+
 /// Has the next leader leave the node alone until the calls of a session that failed have ended.
 async fn leave_running_calls(context: &Context, row: &NodeRow) {
-    let mut session = Session::new(context, NodeId(row.id), Refusals::default().way());
+    let mut session = Session::new(context, NodeId(row.id), Way::Usual, Doubt::default());
     session.waits_for(context.calls.of(&Target::from(row)));
     session.step_down().await;
 }

@@ -11,12 +11,10 @@ use super::session_error::SessionError;
 /// How a full sync is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// One list, users by id.
+    /// One list.
     Usual,
-    /// One list in the reverse order: the users behind one that the node refuses get through.
-    Reversed,
-    /// A stream per user, and then the list: all users get through but those that the node refuses.
-    OneByOne,
+    /// Small streams, and then the list: all users get through but those that the node refuses.
+    InParts,
 }
 
 /// Consecutive refusals since the last full sync that the node accepted.
@@ -24,9 +22,16 @@ pub(super) enum Way {
 pub(super) struct Refusals {
     count: u32,
     since: Option<Instant>,
+    /// How long it had refused its users when this process began to lead.
+    before: Duration,
 }
 
 impl Refusals {
+    /// Goes on with a series that began this long ago, under an earlier leader.
+    pub(super) fn resumed(before: Duration) -> Self {
+        Self { count: 1, since: Some(Instant::now()), before }
+    }
+
     /// Records the end of a session. `synced`: it had a full sync. Returns whether it was a refusal of this series.
     pub(super) fn record(&mut self, ended: &SessionError, synced: bool) -> bool {
         if synced {
@@ -43,18 +48,12 @@ impl Refusals {
 
     /// Returns how to make the next full sync.
     pub(super) const fn way(&self) -> Way {
-        match self.count {
-            0 => Way::Usual,
-            2 => Way::OneByOne,
-            // Users change meanwhile, and another may be the first that is refused.
-            count if count % 2 == 1 => Way::Reversed,
-            _ => Way::Usual,
-        }
+        if self.count == 0 { Way::Usual } else { Way::InParts }
     }
 
     /// Returns whether every way was refused, and for at least `time`.
     pub(super) fn persist(&self, time: Duration) -> bool {
-        self.count > 2 && self.since.is_some_and(|since| since.elapsed() >= time)
+        self.count > 1 && self.since.is_some_and(|since| self.before + since.elapsed() >= time)
     }
 }
 
@@ -79,17 +78,25 @@ mod tests {
     }
 
     #[test]
-    fn other_ways_are_tried_before_a_refusal_counts_as_lasting() {
+    fn other_way_is_tried_before_a_refusal_counts_as_lasting() {
         let mut refusals = Refusals::default();
         let mut ways = vec![refusals.way()];
-        for _ in 0..5 {
-            assert!(!refusals.persist(Duration::ZERO) || ways.contains(&Way::OneByOne));
+        for _ in 0..3 {
+            assert!(!refusals.persist(Duration::ZERO) || ways.len() > 2);
             refusals.record(&refused("RepopulateUsers"), false);
             ways.push(refusals.way());
         }
-        assert_eq!(ways, [Way::Usual, Way::Reversed, Way::OneByOne, Way::Reversed, Way::Usual, Way::Reversed]);
+        assert_eq!(ways, [Way::Usual, Way::InParts, Way::InParts, Way::InParts]);
         assert!(refusals.persist(Duration::ZERO));
         assert!(!refusals.persist(Duration::from_secs(60)), "not for that long");
+    }
+
+    #[test]
+    fn series_goes_on_under_the_next_leader() {
+        let mut refusals = Refusals::resumed(Duration::from_secs(60));
+        assert_eq!((refusals.way(), refusals.persist(Duration::from_secs(60))), (Way::InParts, false));
+        refusals.record(&refused("SyncUsers"), false);
+        assert_eq!([60, 90].map(|time| refusals.persist(Duration::from_secs(time))), [true, false]);
     }
 
     #[test]

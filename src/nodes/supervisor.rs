@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connected::ConnectedNode;
 use super::dispatcher::{dispatch, notified};
+use super::doubt;
 use super::engine_probe::{probe_engines, recall};
 use super::fleet::Fleet;
 use super::full_lists::FullLists;
@@ -20,8 +21,12 @@ use super::session::Context;
 use super::timing::{AFTER_FAILURE, Timing};
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
+use crate::domain::ids::UserId;
 use crate::foundation::with_sources;
-use crate::store::{Fence, FenceError};
+use crate::store::nodes::doubt::Users;
+use crate::store::nodes::expected_users;
+use crate::store::users::changes;
+use crate::store::{Fence, FenceError, IdList, StoreError};
 
 /// Keeps nodes in step while [`Supervisor::lead`] runs. One per process; clones share it.
 #[derive(Clone, Debug)]
@@ -73,6 +78,7 @@ impl Supervisor {
         let stop = stop.child_token();
         // The tasks also stop when this future is dropped.
         let _guard = stop.clone().drop_guard();
+        let Some(unconfirmed) = stop.run_until_cancelled(unconfirmed(&fence)).await else { return };
         let context = Arc::new(Context {
             fence: fence.clone(),
             clock: self.clock.clone(),
@@ -81,6 +87,7 @@ impl Supervisor {
             health: self.health.clone(),
             tracker: Tracker::default(),
             full_lists: FullLists::default(),
+            unconfirmed,
             calls: self.calls.clone(),
             leaving: stop.clone(),
             holding: self.holding.clone(),
@@ -124,4 +131,27 @@ impl Supervisor {
         }
         fleet.stop().await;
     }
+}
+
+/// Returns the users whose changes an earlier leader had not confirmed when it died: it may have died in the middle of one.
+/// None if there are too many of them.
+async fn unconfirmed(fence: &Fence) -> Users {
+    loop {
+        let failed = match read_unconfirmed(fence).await {
+            Ok(users) => return users,
+            Err(error) => error,
+        };
+        tracing::debug!(error = with_sources(&failed), "could not read unconfirmed changes; trying again");
+        sleep(AFTER_FAILURE).await;
+    }
+}
+
+async fn read_unconfirmed(fence: &Fence) -> Result<Users, StoreError> {
+    let marks = changes::page(fence.db(), UserId(i64::MIN), doubt::MOST + 1).await?;
+    if marks.is_empty() || marks.len() > doubt::MOST {
+        return Ok(Users::new());
+    }
+    let ids = IdList::new(marks.iter().map(|mark| mark.user_id));
+    let users = expected_users::chosen(fence.db(), &ids).await?;
+    Ok(users.into_iter().map(|user| (user.id, user.username)).collect())
 }

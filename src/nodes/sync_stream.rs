@@ -121,6 +121,11 @@ impl SyncStream {
         }
     }
 
+    /// Replaces the current stream, which the node has ended.
+    pub(super) fn start_over(&mut self) {
+        self.current = self.opener.open();
+    }
+
     /// Waits until the node ends the current stream by itself. Cancel-safe.
     pub(super) async fn broken(&mut self) -> NodeError {
         ended_early((&mut self.current.call.end).await)

@@ -68,6 +68,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         nodes::engine_changes::STATEMENTS,
         nodes::engine_configs::STATEMENTS,
         nodes::engines::STATEMENTS,
+        nodes::doubt::STATEMENTS,
         nodes::healing::STATEMENTS,
         nodes::hold::STATEMENTS,
         nodes::expected_users::STATEMENTS,

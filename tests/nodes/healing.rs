@@ -34,7 +34,7 @@ async fn node() -> TestNode {
 }
 
 /// Leaves a user apart: a call that adds the user is broken off.
-async fn stick(node: &TestNode, id: u32) {
+pub async fn stick(node: &TestNode, id: u32) {
     node.slow_engines(Duration::from_secs(60));
     let mut client = MarzServiceClient::connect(format!("http://{}", node.address())).await.unwrap();
     let tags = ["vless", "vmess"].map(|tag| Inbound { tag: tag.into(), config: None });
@@ -49,7 +49,7 @@ async fn stick(node: &TestNode, id: u32) {
 }
 
 /// A node that is stuck with user 3 of 6, and a panel that is about to send it these users.
-async fn stuck(db: &Db, timing: Timing) -> (TestNode, Panel) {
+pub async fn stuck(db: &Db, timing: Timing) -> (TestNode, Panel) {
     let node = node().await;
     stick(&node, 3).await;
     add_node(db, 1, node.address(), "grpcio").await;
@@ -64,7 +64,7 @@ async fn stuck(db: &Db, timing: Timing) -> (TestNode, Panel) {
     (node, panel)
 }
 
-fn restarts(node: &TestNode) -> Vec<String> {
+pub fn restarts(node: &TestNode) -> Vec<String> {
     let began = |event: Event| match event {
         Event::RestartBegan { config } => Some(config),
         _ => None,

@@ -6,6 +6,7 @@ mod api_panel;
 mod broken_calls;
 mod calm;
 mod diagnosis;
+mod doubt;
 mod edit_lock;
 mod engines;
 mod hand_overs;

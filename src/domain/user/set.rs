@@ -32,6 +32,18 @@ impl UserSet {
         }
     }
 
+    /// The users that this set has and another lacks, in no order.
+    pub fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = UserId> + 'a {
+        self.0.iter().flat_map(move |(at, block)| {
+            let others = other.0.get(at);
+            (0..64).flat_map(move |word| {
+                let bits = block[word] & !others.map_or(0, |block| block[word]);
+                let first = at * BLOCK + word as i64 * 64;
+                (0..64).filter(move |bit| bits & 1 << bit != 0).map(move |bit| UserId(first + bit))
+            })
+        })
+    }
+
     /// The number of these users that the set has; `users` must not repeat an id.
     pub fn count(&self, users: impl IntoIterator<Item = UserId>) -> usize {
         users.into_iter().filter(|user| self.contains(*user)).count()
@@ -70,5 +82,20 @@ mod tests {
         for absent in [2, 65, 4_094, 4_097, -2, i64::MAX - 1] {
             assert!(!set.contains(UserId(absent)), "{absent}");
         }
+    }
+
+    #[test]
+    fn difference_has_the_users_of_one_set_alone() {
+        let (mut one, mut other) = (UserSet::default(), UserSet::default());
+        [0, 1, 63, 64, 4_096, -1, -4_097, i64::MAX, i64::MIN].iter().for_each(|id| one.insert(UserId(*id)));
+        [1, 2, 64, 9_000, i64::MAX].iter().for_each(|id| other.insert(UserId(*id)));
+        let sorted = |users: Vec<UserId>| {
+            let mut ids: Vec<i64> = users.into_iter().map(|user| user.0).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(sorted(one.without(&other).collect()), [i64::MIN, -4_097, -1, 0, 63, 4_096]);
+        assert_eq!(sorted(other.without(&one).collect()), [2, 9_000]);
+        assert_eq!(one.without(&one).count(), 0);
     }
 }

@@ -62,6 +62,9 @@ impl Session<'_> {
                 Event::BatchEnded(ended, batch) => {
                     ended?;
                     metrics::counter!("sarban_node_changes_delivered_total").increment(batch.len() as u64);
+                    for user in batch.keys().filter(|user| !progress.sent.contains_key(user)) {
+                        self.doubt.settle(*user);
+                    }
                     changes.confirm(batch);
                     self.in_flight = !progress.sent.is_empty();
                     if let Some(change) = progress.held.take() {

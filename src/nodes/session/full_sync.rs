@@ -1,5 +1,6 @@
 //! A full sync: record what the node offers, replace all its users, then renew the keys that changed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -8,13 +9,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{BATCH, Session, SyncedKeys};
+use super::parts::{Unit, in_batches};
+use super::probes::id;
+use super::{Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
-use crate::nodes::full_lists::MemoryPermit;
-use crate::nodes::messages;
+use crate::nodes::doubt::Doubt;
+use crate::nodes::full_lists::{MemoryPermit, Renewal};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
-use crate::nodes::proto::UserData;
 use crate::nodes::refusals::Way;
 use crate::nodes::report;
 use crate::nodes::session_error::SessionError;
@@ -74,38 +76,49 @@ impl Session<'_> {
         let clock = self.record_offer(connection, changes, first_seen).await?;
         let initial = SyncedKeys { before_last: clock.synced, last: clock.synced };
         let keys = *self.keys.get_or_insert(initial);
-        let renew_after = keys.before_last.min(clock.synced);
         let db = self.context.fence.db();
-        let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
+        let renewal = Renewal { after: keys.before_last.min(clock.synced), doubt: self.doubt.clone() };
+        let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
-        changes.add_full_list(list.users);
+        let probes = self.probes(&list.users).await?;
+        self.doubt.list_begins(list.users.clone());
+        changes.add_full_list(std::mem::take(&mut list.users));
         let operations = list.operations;
+        let limit = self.context.timing.limit(operations);
+        let mut opened = stream;
         let way = if self.synced { Way::Usual } else { self.way };
-        let stream = match way {
-            Way::Usual => stream,
-            Way::Reversed => {
-                list.encoded = messages::reversed(&list.encoded);
-                stream
-            }
-            Way::OneByOne => {
+        let mut refused = Vec::new();
+        let encoded = match way {
+            Way::Usual => std::mem::take(&mut list.encoded),
+            Way::InParts => {
                 // It takes much longer than a list.
                 memory = self.as_slow(memory)?;
-                Some(self.send_one_by_one(self.open_stream(connection, calls).await?, &list.encoded).await?)
+                let mut stream = self.open_stream(connection, calls).await?;
+                refused = self.send_in_parts(&mut stream, &list, probes.clone()).await?;
+                opened = Some(stream);
+                let refused: HashSet<u32> = refused.iter().flatten().map(id).collect();
+                list.whole_without(|user| refused.contains(&id(user)))
             }
         };
 
         self.before_send()?;
-        let limit = self.context.timing.limit(operations);
-        let call = ListCall::start(calls, connection.clone(), list.encoded, limit);
+        let call = ListCall::start(calls, connection.clone(), encoded, limit);
         self.repopulated(call, memory).await?;
-        let mut stream = match stream {
+        let mut stream = match opened {
             Some(stream) => stream,
             None => self.open_stream(connection, calls).await?,
         };
-        self.renew_keys(&mut stream, &list.renewed).await?;
+        match way {
+            Way::Usual => {
+                let renewed = list.renewed.into_iter().map(|user| vec![user]);
+                self.send_units(&mut stream, renewed.chain(probes)).await?;
+            }
+            Way::InParts => self.none_refused(&refused)?,
+        }
 
         self.in_flight = false;
         self.synced = true;
+        self.doubt = Doubt::default();
         self.renewed.clear();
         self.keys = Some(SyncedKeys { before_last: keys.last, last: clock.now });
         let end = SyncEnd { key_seq: clock.now, users: i64::try_from(users).unwrap_or(i64::MAX) };
@@ -192,12 +205,14 @@ impl Session<'_> {
         memory.move_to_slow().ok_or(NodeError::NoAnswer { call: "RepopulateUsers", limit })
     }
 
-    /// Sends users whose key changed, which the list left out.
-    async fn renew_keys(&mut self, stream: &mut SyncStream, renewed: &[UserData]) -> Result<(), SessionError> {
-        for batch in renewed.chunks(BATCH) {
-            for message in batch {
-                self.send(stream, message.clone()).await?;
-            }
+    /// Sends what the list left out.
+    async fn send_units(
+        &mut self,
+        stream: &mut SyncStream,
+        units: impl Iterator<Item = Unit>,
+    ) -> Result<(), SessionError> {
+        for batch in in_batches(units) {
+            self.send_all(stream, &batch).await?;
             stream.turn_over().await?;
         }
         Ok(())

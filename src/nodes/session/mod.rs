@@ -3,7 +3,8 @@
 
 mod follow;
 mod full_sync;
-mod one_by_one;
+mod parts;
+mod probes;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connected::ConnectedNode;
 use super::connection::{NodeConnection, Target};
+use super::doubt::Doubt;
 use super::full_lists::FullLists;
 use super::messages;
 use super::node_health::HealthRegistry;
@@ -34,6 +36,7 @@ use crate::clock::Clock;
 use crate::domain::ids::{NodeId, UserId};
 use crate::foundation::with_sources;
 use crate::store::Fence;
+use crate::store::nodes::doubt::Users;
 use crate::store::nodes::{hold, sync_state};
 
 /// Changes per stream. A node takes about 10 ms for a change, and a stream must come to its end before this process does.
@@ -49,6 +52,8 @@ pub(super) struct Context {
     pub health: Arc<HealthRegistry>,
     pub tracker: Tracker,
     pub full_lists: FullLists,
+    /// Users whose changes the last leader had not confirmed, with their names.
+    pub unconfirmed: Users,
     pub calls: RunningCalls,
     /// Cancelled when the term is over or is being handed over.
     pub leaving: CancellationToken,
@@ -71,6 +76,9 @@ pub(super) struct Session<'a> {
     renewed: HashMap<UserId, i64>,
     /// Something was sent and is not confirmed.
     in_flight: bool,
+    /// Of whom the node may have made half a change: those in doubt when the session began, until its full sync, and those
+    /// of whom something was sent and is not confirmed.
+    doubt: Doubt,
     /// The node's running calls.
     calls: Option<TaskTracker>,
 }
@@ -85,8 +93,9 @@ struct SyncedKeys {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(context: &'a Context, node: NodeId, way: Way) -> Self {
-        Self { context, node, way, synced: false, keys: None, renewed: HashMap::new(), in_flight: false, calls: None }
+    pub(super) fn new(context: &'a Context, node: NodeId, way: Way, doubt: Doubt) -> Self {
+        let renewed = HashMap::new();
+        Self { context, node, way, synced: false, keys: None, renewed, in_flight: false, doubt, calls: None }
     }
 
     /// Runs the session until something breaks. A notification of `resync` starts another full sync.
@@ -108,6 +117,11 @@ impl<'a> Session<'a> {
     /// Returns whether the session had a full sync.
     pub(super) const fn synced(&self) -> bool {
         self.synced
+    }
+
+    /// Returns whom the next session is to see to.
+    pub(super) fn take_doubt(&mut self) -> Doubt {
+        std::mem::take(&mut self.doubt)
     }
 
     /// Notes the calls of an earlier session that this one waits for before it begins.
@@ -174,6 +188,7 @@ impl<'a> Session<'a> {
 
     async fn send_change(&mut self, stream: &mut SyncStream, change: PendingChange) -> Result<(), SessionError> {
         let PendingChange { user, tags, .. } = change;
+        self.doubt.add(user.id, user.username.clone());
         let last_sync = self.keys.map_or(0, |keys| keys.last);
         let renewed = self.renewed.get(&user.id).copied().unwrap_or(last_sync).max(last_sync);
         if user.key_change_seq > renewed && !tags.is_empty() {

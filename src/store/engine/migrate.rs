@@ -75,6 +75,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0029_passkey",
     "0030_copy_change",
     "0031_edge",
+    "0032_doubtful_users",
 ];
 
 /// An error of a migration.

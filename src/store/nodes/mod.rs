@@ -1,5 +1,6 @@
 //! The tables `nodes` and `backends` as admins read and write them. `sync_state` writes what nodes report.
 
+pub mod doubt;
 pub mod edit_lock;
 pub mod engine_changes;
 pub mod engine_configs;
@@ -70,12 +71,14 @@ statements! {
         "INSERT INTO nodes (name, address, port, connection_backend, usage_coefficient, status, last_status_change,
                             created_at, sync_request)
          VALUES ($1, $2, $3, $4, $5, 'unhealthy', $6, $6, $7) RETURNING id";
-    // A certificate is pinned for an address and a port; when they change, the pin is cleared.
+    // A certificate is pinned for an address and a port; when they change, the pin is cleared, and what is known of the old node.
     UPDATE =
         "UPDATE nodes SET name = $2, address = $3, port = $4, connection_backend = $5, usage_coefficient = $6,
                           last_status_change = CASE WHEN status = $7 THEN last_status_change ELSE $10 END,
                           status = $7, message = $8, xray_version = $9,
                           certificate_pin = CASE WHEN address = $3 AND port = $4 THEN certificate_pin END,
+                          refused_since = CASE WHEN address = $3 AND port = $4 THEN refused_since END,
+                          doubtful_users = CASE WHEN address = $3 AND port = $4 THEN doubtful_users END,
                           sync_request = $11
          WHERE id = $1";
     RESYNC = "UPDATE nodes SET sync_request = $2 WHERE id = $1 AND deleted_at IS NULL";

@@ -15,7 +15,7 @@ use crate::store::engine::{Db, StoreError, Tx};
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
     () => {
-        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until, healed_at"
+        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until, healed_at, refused_since, doubtful_users"
     };
 }
 
@@ -35,7 +35,8 @@ statements! {
     // Negative: changes were dropped while the full list was being sent.
     END_SYNC = "UPDATE nodes SET synced_at = $3, synced_users = $4,
         synced_epoch = CASE WHEN synced_epoch < 0 THEN synced_epoch ELSE (SELECT epoch FROM scheduler_epoch WHERE id = 1) END,
-        key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
+        key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END,
+        refused_since = NULL, doubtful_users = NULL
         WHERE id = $1";
     OUT_OF_STEP = "UPDATE nodes SET synced_epoch = -1 WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
@@ -80,6 +81,10 @@ row! {
         pub held_until: Option<i64>,
         /// When the node's engines were last restarted because it kept refusing its users, in unix microseconds.
         pub healed_at: Option<i64>,
+        /// Since when the node has refused its users, in unix microseconds. Old if a full sync has ended since.
+        pub refused_since: Option<i64>,
+        /// The node's [`doubt`](super::doubt) about users, as JSON.
+        pub doubtful_users: Option<String>,
     }
 }
 

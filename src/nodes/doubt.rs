@@ -1,0 +1,99 @@
+//! Users whom a node may have in an engine and not in its memory, or the other way round, because a call ended in the middle
+//! of them. The node says nothing of it. It refuses the next change of such a user, and if none comes, an engine serves a
+//! user who is disabled, or does not serve one who is enabled. So the next full sync has the node change all of them.
+
+use crate::domain::ids::UserId;
+use crate::domain::user::set::UserSet;
+use crate::store::nodes::doubt::Users;
+
+/// Most users that are kept: more than are ever sent to a node and not confirmed. Others of a larger change are as they were
+/// before it, or as after it.
+pub(super) const MOST: usize = 500;
+
+/// The doubt about one node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Doubt {
+    users: Users,
+    /// The users of a list that the node may have applied in part. Whoever has come or gone when the next list is made may be
+    /// the one in whose middle it ended.
+    list: Option<UserSet>,
+}
+
+impl Doubt {
+    pub(super) fn new(users: Users) -> Self {
+        let mut doubt = Self::default();
+        users.into_iter().for_each(|(user, name)| doubt.add(user, name));
+        doubt
+    }
+
+    /// Adds a user; an empty name is unknown. Engines know users by id and name.
+    pub(super) fn add(&mut self, user: UserId, name: String) {
+        let is_new = !self.users.contains_key(&user);
+        if !is_new && name.is_empty() || is_new && self.users.len() >= MOST {
+            return;
+        }
+        self.users.insert(user, name);
+    }
+
+    /// Ends the doubt about one user: the node has accepted the change.
+    pub(super) fn settle(&mut self, user: UserId) {
+        self.users.remove(&user);
+    }
+
+    /// To be called when a list begins to be sent.
+    pub(super) fn list_begins(&mut self, users: UserSet) {
+        self.list = Some(users);
+    }
+
+    /// Adds the users who differ between the last list that was not accepted, if there is one, and the next.
+    pub(super) fn compare(&mut self, next: &UserSet) {
+        if let Some(last) = self.list.take() {
+            let differ = last.without(next).chain(next.without(&last));
+            differ.take(MOST).for_each(|user| self.add(user, String::new()));
+        }
+    }
+
+    /// Returns whether a full list is to leave a user out, so that the node removes the user first.
+    pub(super) fn is_about(&self, user: UserId) -> bool {
+        self.users.contains_key(&user) || self.list.as_ref().is_some_and(|list| !list.contains(user))
+    }
+
+    /// The users.
+    pub(super) const fn users(&self) -> &Users {
+        &self.users
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[i64]) -> UserSet {
+        let mut set = UserSet::default();
+        ids.iter().for_each(|id| set.insert(UserId(*id)));
+        set
+    }
+
+    #[test]
+    fn those_who_come_and_go_after_a_list_that_was_not_accepted_are_in_doubt() {
+        let mut doubt = Doubt::default();
+        assert!(!doubt.is_about(UserId(1)));
+        doubt.list_begins(set(&[1, 2, 3]));
+        assert_eq!([1, 4].map(|id| doubt.is_about(UserId(id))), [false, true]);
+        doubt.compare(&set(&[2, 3, 4]));
+        assert!(doubt.users().keys().eq(&[UserId(1), UserId(4)]));
+        doubt.compare(&set(&[]));
+        doubt.settle(UserId(4));
+        assert!(doubt.users().keys().eq(&[UserId(1)]), "compared once");
+    }
+
+    #[test]
+    fn name_is_kept_and_the_number_of_users_is_limited() {
+        let mut doubt = Doubt::new([(UserId(1), "one".to_owned())].into());
+        doubt.add(UserId(1), String::new());
+        assert_eq!(doubt.users()[&UserId(1)], "one");
+        (2..5_000).for_each(|id| doubt.add(UserId(id), String::new()));
+        doubt.add(UserId(2), "two".to_owned());
+        assert_eq!((doubt.users().len(), doubt.users()[&UserId(2)].as_str()), (MOST, "two"));
+    }
+}

@@ -1,0 +1,124 @@
+//! All users in small streams, when a node has refused a list: the users that it refuses hold up no others.
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use prost::Message;
+
+use super::{BATCH, Session};
+use crate::nodes::messages::{self, FullList};
+use crate::nodes::node_error::NodeError;
+use crate::nodes::proto::UserData;
+use crate::nodes::session_error::SessionError;
+use crate::nodes::sync_stream::SyncStream;
+
+/// The messages about one user that belong together, in their order.
+pub(super) type Unit = Vec<UserData>;
+
+/// Most users that are sent this way.
+const MOST: usize = 100_000;
+/// Streams whose end is awaited at a time.
+const STREAMS: usize = 16;
+/// Most refused batches whose users are sent one by one: that takes about a minute with a node that sends no acknowledgement.
+const MOST_BATCHES: usize = 10;
+
+impl Session<'_> {
+    /// Sends the users of a list, with those whose keys are renewed removed first, and these units. Returns those that the
+    /// node refused.
+    pub(super) async fn send_in_parts(
+        &mut self,
+        stream: &mut SyncStream,
+        list: &FullList,
+        units: Vec<Unit>,
+    ) -> Result<Vec<Unit>, SessionError> {
+        // Encoded by this process.
+        let listed = messages::split(&list.encoded).into_iter().filter_map(|user| UserData::decode(user).ok());
+        let renewed = list.renewed.iter().map(|user| vec![messages::removal(user), user.clone()]);
+        let all = units.into_iter().chain(renewed).chain(listed.map(|user| vec![user])).take(MOST);
+        let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?;
+        let singly = refused.into_iter().flatten().map(|unit| vec![unit]);
+        let refused = self.send_each(stream, singly, usize::MAX).await?;
+        Ok(refused.into_iter().flatten().collect())
+    }
+
+    /// Sends each part in a stream of its own. Returns those that the node refused; more than `most` are an error.
+    async fn send_each(
+        &mut self,
+        stream: &mut SyncStream,
+        parts: impl Iterator<Item = Vec<Unit>>,
+        most: usize,
+    ) -> Result<Vec<Vec<Unit>>, SessionError> {
+        let mut ends = FuturesUnordered::new();
+        let mut refused = Vec::new();
+        for part in parts {
+            let end = match self.send_all(stream, &part).await {
+                Err(SessionError::Node(error @ NodeError::Refused { .. })) => {
+                    stream.start_over();
+                    Box::pin(std::future::ready(Err(error)))
+                }
+                sent => {
+                    sent?;
+                    stream.turn_over()
+                }
+            };
+            ends.push(async move { (part, end.await) });
+            while ends.len() >= STREAMS {
+                judge(ends.next().await, &mut refused, most)?;
+            }
+        }
+        while let Some(ended) = ends.next().await {
+            judge(Some(ended), &mut refused, most)?;
+        }
+        Ok(refused)
+    }
+
+    /// Sends the messages of units over one stream.
+    pub(super) async fn send_all(&mut self, stream: &mut SyncStream, units: &[Unit]) -> Result<(), SessionError> {
+        for message in units.iter().flatten() {
+            self.send(stream, message.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects units into batches.
+pub(super) fn in_batches(units: impl Iterator<Item = Unit>) -> impl Iterator<Item = Vec<Unit>> {
+    let mut units = units.fuse();
+    std::iter::from_fn(move || {
+        let (mut batch, mut messages) = (Vec::new(), 0);
+        while messages < BATCH
+            && let Some(unit) = units.next()
+        {
+            messages += unit.len();
+            batch.push(unit);
+        }
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+fn judge(
+    ended: Option<(Vec<Unit>, Result<(), NodeError>)>,
+    refused: &mut Vec<Vec<Unit>>,
+    most: usize,
+) -> Result<(), NodeError> {
+    match ended {
+        Some((part, Err(NodeError::Refused { .. }))) if refused.len() < most => refused.push(part),
+        Some((_, Err(error))) => return Err(error),
+        Some((_, Ok(()))) | None => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_stay_whole_in_batches() {
+        let unit = |messages| vec![UserData::default(); messages];
+        let units = [unit(BATCH - 1), unit(2), unit(1), unit(0)];
+        let sizes: Vec<Vec<usize>> =
+            in_batches(units.into_iter()).map(|batch| batch.iter().map(Vec::len).collect()).collect();
+        assert_eq!(sizes, [vec![BATCH - 1, 2], vec![1, 0]]);
+        assert_eq!(in_batches(std::iter::empty()).count(), 0);
+    }
+}

@@ -1,0 +1,69 @@
+//! Changes of the users in doubt whom a full list does not have, and what becomes of users that the node refused.
+
+use std::collections::HashMap;
+
+use tonic::Code;
+use uuid::Uuid;
+
+use super::Session;
+use super::parts::Unit;
+use crate::domain::ids::UserId;
+use crate::domain::user::set::UserSet;
+use crate::nodes::messages::user_data;
+use crate::nodes::node_error::NodeError;
+use crate::nodes::proto::UserData;
+use crate::nodes::session_error::SessionError;
+use crate::store::IdList;
+use crate::store::nodes::expected_users::{self, NodeUser};
+
+/// Most refused users that the status of a node names.
+const NAMED: usize = 10;
+
+impl Session<'_> {
+    /// Has the users who have come or gone since the last list in doubt as well, and returns messages about those who are not
+    /// in the next one: they are added and removed, which a node refuses that has one of them in an engine alone. The key is
+    /// a new one that nobody knows. A removed user has no name any more, by which an engine could be asked.
+    pub(super) async fn probes(&mut self, list: &UserSet) -> Result<Vec<Unit>, SessionError> {
+        self.doubt.compare(list);
+        let gone = self.doubt.users().iter().filter(|(user, _)| !list.contains(**user));
+        let mut gone: HashMap<UserId, String> = gone.map(|(user, name)| (*user, name.clone())).collect();
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let db = self.context.fence.db();
+        for user in expected_users::chosen(db, &IdList::new(gone.keys().map(|user| user.0))).await? {
+            if !user.username.is_empty() {
+                gone.insert(user.id, user.username);
+            }
+        }
+        let tags = expected_users::service_tags(db).await?;
+        let tags = tags.of_node(self.node);
+        let named = gone.into_iter().filter(|(_, name)| !name.is_empty() && !tags.is_empty());
+        let probe = |(id, username)| {
+            let user = NodeUser { username, key: Uuid::new_v4().simple().to_string(), ..NodeUser::gone(id) };
+            [user_data(&user, &tags), user_data::<&str>(&user, &[])].into_iter().flatten().collect()
+        };
+        Ok(named.map(probe).collect())
+    }
+
+    /// Returns an error if the node has refused users. They stay in doubt.
+    pub(super) fn none_refused(&mut self, refused: &[Unit]) -> Result<(), NodeError> {
+        let users: Vec<_> = refused.iter().filter_map(|unit| unit.first()?.user.as_ref()).collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        for user in &users {
+            self.doubt.add(UserId(i64::from(user.id)), user.username.clone());
+        }
+        let names: Vec<String> = users.iter().take(NAMED).map(|user| user.id.to_string()).collect();
+        let more = users.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
+        Err(NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason })
+    }
+}
+
+/// Returns the id of a message's user.
+pub(super) fn id(message: &UserData) -> u32 {
+    message.user.as_ref().map_or(0, |user| user.id)
+}
