@@ -157,9 +157,10 @@ async fn change_that_came_whole_causes_no_restart(db: Db) {
     let node = node().await;
     let panel = in_step(&db, &node, 3).await;
     insert(&db, 4).await;
-    node.slow_engines(Duration::from_millis(100));
+    node.slow_engines(Duration::from_secs(2));
     enable(&db, 4).await;
     eventually("the engines work on it", async || node.apart().contains(&4)).await;
+    node.slow_engines(Duration::ZERO);
     // A leader that steps down lets its call come to its end; what it has not confirmed is in doubt.
     panel.step_down().await;
     disable(&db, 2).await;
