@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::coordination::{Coordination, CoordinationParts};
 use super::serve_options::ServeOptions;
 use super::wiring::Wiring;
+use super::wrong_setting::wrong_setting;
 use super::{database, notifications};
 use crate::actions::changes::Changes;
 use crate::backup::Scheduled;
@@ -66,7 +67,8 @@ impl Background {
         let data_dir = &settings.instance.data_dir;
         let collector =
             Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
-                .with_context(|| no_spool(data_dir))?;
+                .with_context(|| no_spool(data_dir))
+                .map_err(wrong_setting)?;
         let following = notifications::follow_stored(panel.targets.clone(), db.clone(), wakeup.subscribe_polling());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(following));
         let schedules = schedules(settings);
@@ -150,7 +152,9 @@ fn node_timing(settings: &Settings, engine: Engine) -> nodes::Timing {
 fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: CrashPoint) -> anyhow::Result<Deps> {
     let panel = &wiring.panel;
     let data_dir = settings.instance.data_dir.clone();
-    let back_up = Scheduled::new(&settings.backup, &settings.s3, data_dir).context("BACKUP_TO can't be used")?;
+    let back_up = Scheduled::new(&settings.backup, &settings.s3, data_dir)
+        .context("BACKUP_TO can't be used")
+        .map_err(wrong_setting)?;
     Ok(Deps {
         db: panel.db.clone(),
         clock: panel.clock.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::wrong_setting::{system_said, wrong_setting};
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
@@ -77,7 +78,7 @@ pub(super) async fn open_current(settings: &Settings, migrate: bool) -> anyhow::
 
 async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
     if apply {
-        let applied = migrate::migrate(db).await?;
+        let applied = migrate::migrate(db).await.map_err(of_migration)?;
         if applied > 0 {
             tracing::info!(applied, "applied pending migrations");
         }
@@ -105,7 +106,7 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<Db> {
 /// Opens the database for migrations, not through pgbouncer. Refuses a database of the old panel.
 pub(super) async fn open_direct(settings: &Settings) -> anyhow::Result<Db> {
     let options = direct_options(settings);
-    migrate::refuse_old_panel(&options).await?;
+    migrate::refuse_old_panel(&options).await.map_err(of_migration)?;
     open_with(&options, settings).await
 }
 
@@ -145,7 +146,19 @@ pub(super) async fn check_schema(db: &Db) -> anyhow::Result<()> {
 }
 
 async fn open_with(options: &OpenOptions, settings: &Settings) -> anyhow::Result<Db> {
-    Db::open(options).await.with_context(|| hint(&options.url, settings))
+    let opened = Db::open(options).await.with_context(|| hint(&options.url, settings));
+    opened.map_err(|error| if is_wrong_path(&options.url, &error) { wrong_setting(error) } else { error })
+}
+
+/// True if a SQLite file can't be created where the settings say. A file that is there may be put right beside a panel that tries
+/// again, as a server may.
+fn is_wrong_path(url: &DatabaseUrl, error: &anyhow::Error) -> bool {
+    matches!(url, DatabaseUrl::Sqlite { .. }) && system_said(error).is_some()
+}
+
+/// A newer schema waits for a newer program, which does not start a service that has ended for good.
+fn of_migration(error: MigrationError) -> anyhow::Error {
+    if matches!(error, MigrationError::OldPanel) { wrong_setting(error) } else { error.into() }
 }
 
 /// Opens the database read-only: not through pgbouncer, which may not pass that setting of the session on.

@@ -24,6 +24,7 @@ use super::connections::{Connections, Limits};
 use super::server::ACCEPT_BACKOFF;
 use super::server_certificate::server_config;
 use super::unix_socket;
+use super::wrong_setting::wrong_setting;
 use crate::config::Settings;
 
 /// Longest time for a TLS handshake.
@@ -105,7 +106,7 @@ pub(super) async fn listen(
     if let Some(path) = &settings.http.uds {
         let listener = match inherited {
             Some(socket) => UnixListener::from(socket),
-            None => unix_socket::bind(path).await?,
+            None => unix_socket::bind(path).await.map_err(of_socket)?,
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
@@ -118,14 +119,14 @@ pub(super) async fn listen(
             listener.set_nonblocking(true)?;
             TcpListener::from_std(listener).context("the inherited socket does not listen on TCP")?
         }
-        None => bind_tcp(&settings.http.host, settings.http.port).await?,
+        None => bind_tcp(&settings.http.host, settings.http.port).await.map_err(wrong_setting)?,
     };
     set_nodelay(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
         None => AnyAcceptor::Tcp(Closable { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
-            let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
+            let tls = TlsAcceptor::from(Arc::new(server_config(files).map_err(wrong_setting)?));
             let limits = Limits::of_process().for_handshakes();
             let handshakes = Connections::new(limits, settings.http.trusted_proxies.clone());
             AnyAcceptor::Tls(TlsHandshakes::start(listener, tls, closed, handshakes)?)
@@ -144,7 +145,16 @@ pub(super) async fn probe(settings: &Settings) -> anyhow::Result<()> {
 
 /// True if an error of listening says that another program has the address.
 pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|it| it.downcast_ref::<io::Error>()).any(|it| it.kind() == io::ErrorKind::AddrInUse)
+    says(error, io::ErrorKind::AddrInUse)
+}
+
+/// The socket's folder may be one that another service makes in `/run` when it starts.
+fn of_socket(error: anyhow::Error) -> anyhow::Error {
+    if says(&error, io::ErrorKind::NotFound) { error } else { wrong_setting(error) }
+}
+
+fn says(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref::<io::Error>()).any(|it| it.kind() == kind)
 }
 
 /// Takes the listening socket that a service manager passed on (`LISTEN_FDS`, as systemd does), if any.

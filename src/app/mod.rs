@@ -32,6 +32,7 @@ mod templates;
 mod unix_socket;
 mod unsent;
 mod wiring;
+mod wrong_setting;
 
 pub use coordination::{Coordination, CoordinationParts};
 pub use program::run;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::wrong_setting::wrong_setting;
 use crate::clock::Clock;
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::redis_pool::RedisPool;
@@ -17,7 +18,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) fn access(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<PanelRedis>> {
     let Some(redis) = &settings.redis else { return Ok(None) };
     let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), clock.clone());
-    Ok(Some(redis.with_context(|| format!("{} can't be used", settings.sources.of("REDIS_URL")))?))
+    let unusable = || format!("{} can't be used", settings.sources.of("REDIS_URL"));
+    redis.with_context(unusable).map(Some).map_err(wrong_setting)
 }
 
 /// Opens a connection for a moment. Without Redis `serve` goes on, and says the same.

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use crate::domain::edge::FORMAT;
 use crate::foundation::lock;
 
-/// The certificates of `EDGE_CA_FILE` can't be used.
+/// The certificates of `EDGE_CA_FILE`, or those of the system, can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The file can't be read.
-    #[error("EDGE_CA_FILE: could not read {}: {source}", file.display())]
+    #[error("EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; could not read {}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -19,11 +19,28 @@ pub enum LinkError {
         source: std::io::Error,
     },
     /// There is no certificate in the file.
-    #[error("EDGE_CA_FILE: no PEM certificates in {}", .0.display())]
+    #[error("EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; {} has none", .0.display())]
     NoCertificates(PathBuf),
-    /// TLS can't be used.
-    #[error("could not prepare TLS for the panels: {0}")]
+    /// There is one that is none.
+    #[error("EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; one in {} can't be used: {reason}", file.display())]
+    WrongCertificate {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The authorities of the system can't be used.
+    #[error(
+        "could not prepare TLS for the panels; install ca-certificates, or name the panels' authority in EDGE_CA_FILE: {0}"
+    )]
     Tls(String),
+}
+
+impl LinkError {
+    /// True if `EDGE_CA_FILE` is set, and at fault.
+    pub const fn is_of_file(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
 }
 
 /// Why no panel gave an answer that can be used. The texts name the panel, and contain no secret.

@@ -77,7 +77,10 @@ impl Requests {
             }
             builder = builder.tls_certs_only(certificates);
         }
-        let client = builder.build().map_err(|error| LinkError::Tls(chain(&error)))?;
+        let client = builder.build().map_err(|error| match &followed.ca_file {
+            Some(file) => LinkError::WrongCertificate { file: file.clone(), reason: chain(&error) },
+            None => LinkError::Tls(chain(&error)),
+        })?;
         Ok(Self { client, token: followed.token.clone() })
     }
 

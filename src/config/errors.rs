@@ -6,6 +6,13 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsErrors(pub(super) Vec<SettingError>);
 
+impl SettingsErrors {
+    /// An error in what a setting names, which was found when it was about to be used.
+    pub fn found_later(message: String) -> Self {
+        Self(vec![SettingError(message)])
+    }
+}
+
 /// An error in one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError(String);

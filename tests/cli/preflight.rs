@@ -25,10 +25,19 @@ struct Case {
     says: &'static str,
     /// Exit code of `plan` and of a dry run: 2 if `serve` would refuse something.
     code: i32,
+    /// Exit code of `serve`, if it ends: 1 if the fault may pass by itself, so that a service manager starts it again.
+    ends: i32,
+}
+
+impl Case {
+    fn may_pass(self) -> Self {
+        Self { ends: 1, ..self }
+    }
 }
 
 fn case(variables: &[(&'static str, &str)], says: &'static str, code: i32) -> Case {
-    Case { variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), says, code }
+    let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Case { variables, says, code, ends: 2 }
 }
 
 /// Set-ups in a folder with the files that `set_up` creates.
@@ -51,15 +60,15 @@ fn cases(taken: u16) -> Vec<Case> {
         case(&[("UVICORN_SSL_CERTFILE", "a.pem")], "", 0),
         case(&[("TELEGRAM_PROXY_URL", "socks://h:1")], "no message is sent to Telegram", 2),
         // Usually the old panel has it, until the switch.
-        case(&[("UVICORN_PORT", &taken)], "another program may have it", 0),
-        case(&[("UVICORN_HOST", "192.0.2.1")], "could not listen on 192.0.2.1", 2),
-        case(&[("UVICORN_UDS", "missing/panel.sock")], "could not listen on missing/panel.sock", 2),
+        case(&[("UVICORN_PORT", &taken)], "another program may have it", 0).may_pass(),
+        case(&[("UVICORN_HOST", "192.0.2.1")], "could not listen on 192.0.2.1", 2).may_pass(),
+        case(&[("UVICORN_UDS", "missing/panel.sock")], "could not listen on missing/panel.sock", 2).may_pass(),
         case(&[("UVICORN_UDS", "folder")], "could not replace folder", 2),
         case(&[("DATABASE_URL", "sqlite:///missing/db.sqlite3")], "its folder exists and is writable", 2),
-        case(&[("DATABASE_URL", "sqlite:///page.html")], "could not open the database", 2),
+        case(&[("DATABASE_URL", "sqlite:///page.html")], "could not open the database", 2).may_pass(),
         case(&[("DATABASE_URL", "sqlite:///copy.sqlite3")], "is Marzneshin's own", 2),
-        case(&[("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/d")], "that PostgreSQL is running", 2),
-        case(&[("SARBAN_READ_ONLY", "true")], "could not open the database", 2),
+        case(&[("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/d")], "that PostgreSQL is running", 2).may_pass(),
+        case(&[("SARBAN_READ_ONLY", "true")], "could not open the database", 2).may_pass(),
         case(&[("DATA_DIR", "page.html")], "could not open the spool in page.html; check DATA_DIR", 2),
         case(&[("DATA_DIR", "new/folder")], "", 0),
         case(&[("REDIS_URL", "redis://127.0.0.1:1")], "redis does not answer", 0),
@@ -102,9 +111,19 @@ async fn set_up() -> WorkDir {
 
 /// Runs `serve` until it ends or serves, and returns its log.
 pub fn serve(dir: &WorkDir, variables: &[(&str, &str)], says: &str) -> String {
+    run_until(dir, "serve", variables, |text| text.contains("the panel is at") && text.contains(says)).0
+}
+
+/// Runs a server until it ends, or until its log is `enough`. Returns the log, and the exit code if it ended by itself.
+fn run_until(
+    dir: &WorkDir,
+    server: &str,
+    variables: &[(&str, &str)],
+    enough: impl Fn(&str) -> bool,
+) -> (String, Option<i32>) {
     let log = dir.0.path().join("log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_sarban"))
-        .arg("serve")
+        .arg(server)
         .env_clear()
         .envs(variables.iter().copied())
         .current_dir(dir.0.path())
@@ -114,12 +133,12 @@ pub fn serve(dir: &WorkDir, variables: &[(&str, &str)], says: &str) -> String {
         .expect("it starts");
     let limit = Instant::now() + Duration::from_secs(30);
     loop {
-        let ended = child.try_wait().expect("a child").is_some();
+        let ended = child.try_wait().expect("a child");
         let text = fs::read_to_string(&log).expect("a log");
-        if ended || (text.contains("the panel is at") && text.contains(says)) || Instant::now() > limit {
+        if ended.is_some() || enough(&text) || Instant::now() > limit {
             let _ = child.kill();
             let _ = child.wait();
-            return fs::read_to_string(&log).expect("a log");
+            return (fs::read_to_string(&log).expect("a log"), ended.and_then(|status| status.code()));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -147,7 +166,7 @@ fn found(output: &Output) -> BTreeSet<String> {
 #[tokio::test]
 async fn plan_and_dry_run_say_what_serve_will_say() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    for Case { variables, says, code } in cases(taken.local_addr().expect("an address").port()) {
+    for Case { variables, says, code, ends } in cases(taken.local_addr().expect("an address").port()) {
         let dir = set_up().await;
         let port = free_port().to_string();
         let mut all = vec![("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", &port)];
@@ -156,7 +175,9 @@ async fn plan_and_dry_run_say_what_serve_will_say() {
         let plan = dir.run(&["plan"], &all);
         let dry = dir.run(&["import", "--from", "sqlite:///old.sqlite3", "--dry-run"], &all);
         assert_eq!(names(&dir), before, "nothing is left behind: {variables:?}");
-        let log = serve(&dir, &all, says);
+        let is_enough = |text: &str| text.contains("the panel is at") && text.contains(says);
+        let (log, ended) = run_until(&dir, "serve", &all, is_enough);
+        assert!(ended.is_none_or(|code| code == ends), "{variables:?}: {ended:?} {log}");
         assert!(log.contains(says), "{variables:?}: {log}");
         let mut said = sentences(&log);
         let mut planned = found(&plan);
@@ -177,6 +198,38 @@ async fn plan_and_dry_run_say_what_serve_will_say() {
         assert_eq!(planned, said, "{variables:?}: {plan:?}");
         assert_eq!(rehearsed, said, "{variables:?}: {dry:?}");
         assert_eq!((plan.code, dry.code), (Some(code), Some(code)), "{variables:?}: {plan:?} {dry:?}");
+    }
+}
+
+/// A service manager starts an edge again after exit code 1, and not after 2.
+#[tokio::test]
+async fn edge_ends_for_good_only_with_what_lasts() {
+    let dir = set_up().await;
+    dir.file("empty.pem", "");
+    dir.file("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let (taken, free) = (TcpListener::bind("127.0.0.1:0").expect("a port"), free_port().to_string());
+    let taken = taken.local_addr().expect("an address").port().to_string();
+    let token = format!("sarban_{}_{}", "0".repeat(32), "0".repeat(64));
+    let panels = [("EDGE_PANELS", "https://127.0.0.1:1"), ("EDGE_TOKEN", &token)];
+    let authority = "EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; ";
+    for (variable, says, code) in [
+        (("EDGE_CA_FILE", "none.pem"), &format!("{authority}could not read none.pem: No such file")[..], 2),
+        (("EDGE_CA_FILE", "folder"), &format!("{authority}could not read folder: Is a directory"), 2),
+        (("EDGE_CA_FILE", "empty.pem"), &format!("{authority}empty.pem has none"), 2),
+        (("EDGE_CA_FILE", "page.html"), &format!("{authority}page.html has none"), 2),
+        (("EDGE_CA_FILE", "broken.pem"), &format!("{authority}one in broken.pem can't be used: "), 2),
+        (("DATA_DIR", "page.html"), "could not write in page.html; check DATA_DIR: Not a directory", 2),
+        (("UVICORN_SSL_CERTFILE", "none.pem"), "UVICORN_SSL_CERTFILE: no PEM certificates in none.pem", 2),
+        (("UVICORN_UDS", "folder"), "could not replace folder; check UVICORN_UDS", 2),
+        (("UVICORN_UDS", "missing/edge.sock"), "could not listen on missing/edge.sock; check UVICORN_UDS", 1),
+        (("UVICORN_PORT", &taken), "could not listen on 127.0.0.1 port", 1),
+    ] {
+        let address = [("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", &free)];
+        let variables: Vec<_> = panels.into_iter().chain(address).chain([variable]).collect();
+        let (log, ended) = run_until(&dir, "edge", &variables, |text| text.contains("can't be reached"));
+        let last = log.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&format!("sarban: {says}")), "{variable:?}: {log}");
+        assert_eq!(ended, Some(code), "{variable:?}: {log}");
     }
 }
 

@@ -17,12 +17,14 @@ use super::phases::Listening;
 use super::server::{self, Timeouts};
 use super::shutdown::Shutdown;
 use super::wiring::{self, Machine, Wiring};
+use super::wrong_setting::wrong_setting;
 use super::{database, descriptors, health, telemetry};
 use crate::actions::copy::source::Source;
 use crate::actions::copy::{LocalCopy, follower};
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
 use crate::cluster::identity::Identity;
+use crate::cluster::panel_errors::LinkError;
 use crate::cluster::panel_link::{PanelLink, RenderSettings};
 use crate::cluster::self_report::SelfReport;
 use crate::cluster::view::ClusterView;
@@ -47,12 +49,13 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     }
     descriptors::raise_limit();
     let folder = &settings.instance.data_dir;
-    let id = OwnId::of(folder).with_context(|| format!("could not write in {}; check DATA_DIR", folder.display()))?;
+    let not_written = || format!("could not write in {}; check DATA_DIR", folder.display());
+    let id = OwnId::of(folder).with_context(not_written).map_err(wrong_setting)?;
     let machine = Machine::real()?;
     let copy = wiring::copy_of(&settings, &machine.clock).context("an edge serves from its copy alone")?;
     let wiring = Wiring::of_copy(&settings, no_database(&settings).await?, machine, copy.clone());
     copy.needs_credentials(wiring.render_context().derivation.word());
-    let link = Arc::new(PanelLink::new(followed, own_settings(&wiring))?);
+    let link = Arc::new(PanelLink::new(followed, own_settings(&wiring)).map_err(of_link)?);
     let acceptor = Listening::bind(&settings, false).await?.acceptor;
     for file in file_modes::find(&settings) {
         tracing::warn!("{file}");
@@ -90,6 +93,10 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
         tracing::info!("no panel took the last report; what it has is sent after the next start");
     }
     Ok(())
+}
+
+fn of_link(error: LinkError) -> anyhow::Error {
+    if error.is_of_file() { wrong_setting(error) } else { error.into() }
 }
 
 /// The settings that the panels must have, too.
