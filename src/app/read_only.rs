@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::connections::{Connections, Limits};
 use super::listener::AnyAcceptor;
 use super::server::{self, Timeouts};
-use super::shutdown::Shutdown;
+use super::shutdown::{Shutdown, of_requests};
 use super::wiring::{Machine, Wiring};
 use super::{database, health};
 use crate::api;
@@ -43,9 +43,18 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is connected");
     let grace = settings.instance.shutdown_grace;
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
-    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace);
+    let accepting_ends = shutdown.clone().accepting_ends(watchers, connections.clone(), grace, of_requests(grace));
     let serving = server::serve(acceptor, connections, api::routes(state), Timeouts::default(), accepting_ends);
-    tokio::spawn(serving).await.context("the HTTP server ended")?;
-    db.close().await;
-    Ok(())
+    let serving = tokio::spawn(serving);
+    let closing = async {
+        serving.await.context("the HTTP server ended")?;
+        db.close().await;
+        Ok(())
+    };
+    // A statement that PostgreSQL does not end is in the way.
+    let closed = shutdown.in_grace(grace, closing).await;
+    closed.unwrap_or_else(|| {
+        tracing::warn!("could not close the database connections within SHUTDOWN_GRACE_SECONDS");
+        Ok(())
+    })
 }

@@ -16,6 +16,14 @@ use crate::foundation::is_ignored;
 /// Time within which a SIGTERM belongs to the SIGHUP before it.
 const TOGETHER: Duration = Duration::from_millis(500);
 
+/// Part of the grace that is left for the last writes.
+pub(super) const LAST_SECOND: Duration = Duration::from_secs(1);
+
+/// Part of the grace that requests in flight get at most. What comes after them has the rest.
+pub(super) const fn of_requests(grace: Duration) -> Duration {
+    grace.saturating_sub(LAST_SECOND.saturating_mul(2))
+}
+
 /// The shutdown of this process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Shutdown {
@@ -42,6 +50,19 @@ impl Shutdown {
             successor.requested.cancel();
         });
         Ok(shutdown)
+    }
+
+    /// Does the last work of a process, until the grace after the stop was requested is over; `None`: it would have taken longer.
+    pub(super) async fn in_grace<T>(&self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.requested.cancelled().await;
+            sleep(grace).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => None,
+        }
     }
 
     /// Waits until the panel should accept no more connections: after proxies have seen that it is not ready. Returns when

@@ -1,16 +1,22 @@
 //! A panel with `SARBAN_READ_ONLY=true`: it answers reads and subscriptions, and writes nothing to the database.
 
+use std::time::Duration;
+
 use reqwest::Method;
+use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::ids::{ServiceId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::store::access::admins;
 use sarban::store::users::changes;
 use sarban::store::{Db, Engine, OpenOptions};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection, raw_sql};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::app::panel_process::Setup;
-use crate::support::database::{TestDatabase, execute, number, on_both_engines};
+use crate::app::edge_world::{self, until};
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::support::database::{Content, TestDatabase, execute, number, on_both_engines, with_database};
 use crate::support::ports::free_port;
 
 on_both_engines! {
@@ -25,6 +31,12 @@ const OWN_WRITES: &str =
     + (SELECT COUNT(*) FROM subscription_fetches) + (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM tls)
     + (SELECT epoch FROM scheduler_lease)";
 
+/// A panel's database with one user.
+const ROWS: &str = "INSERT INTO jwt (id, secret_key) VALUES (1, 'secret');
+    INSERT INTO services (id, name) VALUES (1, 'one');
+    INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (1, 'ann', 'abc', 'never', 0);
+    INSERT INTO user_traffic (user_id, created_at) VALUES (1, 0)";
+
 fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     Setup { database: &test.options.url, redis: None, cluster, folder, more: vec![] }
@@ -33,14 +45,7 @@ fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
 async fn read_only_panel_answers_and_writes_nothing(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let db = &test.db;
-    execute(
-        db,
-        "INSERT INTO jwt (id, secret_key) VALUES (1, 'secret');
-         INSERT INTO services (id, name) VALUES (1, 'one');
-         INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (1, 'ann', 'abc', 'never', 0);
-         INSERT INTO user_traffic (user_id, created_at) VALUES (1, 0)",
-    )
-    .await;
+    execute(db, ROWS).await;
     let setup = setup(&test, folder.path());
     let created = setup
         .command()
@@ -54,10 +59,7 @@ async fn read_only_panel_answers_and_writes_nothing(test: TestDatabase) {
     panel.ready().await;
     assert_eq!(panel.health().await.expect("a report")["scheduler"], "none");
 
-    let form = [("username", "root"), ("password", "rootpass")];
-    let signed_in = panel.request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
-    assert_eq!(signed_in.status(), 200);
-    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let token = sign_in(&panel).await;
     let users = panel.request(Method::GET, "/api/users").bearer_auth(&token).send().await.unwrap();
     assert_eq!(users.json::<Value>().await.unwrap()["total"], 1);
     for path in ["/sub/ann/abc", "/sub/ann/abc/links"] {
@@ -93,6 +95,57 @@ async fn read_only_panel_leaves_an_empty_database_empty(test: TestDatabase) {
         Engine::Postgres => "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'",
     };
     assert_eq!(number(&test.db, tables).await, 0);
+}
+
+/// A service manager kills what takes longer. A statement that waits for a lock is in the way of closing the connections.
+#[test]
+fn read_only_panel_ends_within_its_grace() {
+    const GRACE: Duration = Duration::from_secs(3);
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        execute(&test.db, ROWS).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = setup(&test, folder.path());
+        edge_world::command(&setup, &["admin", "create", "-u", "root", "--sudo"]);
+        let mut fastest = Duration::MAX;
+        // Of several, because a busy machine adds to some. With all of the grace for requests each took a second more than the grace.
+        for _ in 0..3 {
+            fastest = fastest.min(stopping_time(&test, &setup).await);
+            if fastest < GRACE + Duration::from_millis(900) {
+                return;
+            }
+        }
+        panic!("{fastest:?}");
+    });
+}
+
+/// Time from SIGTERM to the end of a read-only panel that lists users, which waits for a lock.
+async fn stopping_time(test: &TestDatabase, setup: &Setup<'_>) -> Duration {
+    let mut panel = setup.start_with("shadow", &[("SARBAN_READ_ONLY", "true"), ("SHUTDOWN_GRACE_SECONDS", "3")]);
+    panel.ready().await;
+    let token = sign_in(&panel).await;
+    let mut lock = PgConnection::connect(&address(test)).await.expect("a session");
+    raw_sql("BEGIN; LOCK TABLE users").execute(&mut lock).await.expect("locked");
+    let asking = tokio::spawn(panel.request(Method::GET, "/api/users").bearer_auth(&token).send());
+    let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass";
+    until("the list waits for the lock", async || number(&test.db, waiting).await > 0).await;
+    let began = Instant::now();
+    assert!(panel.stop().await.success(), "{}", panel.log());
+    let took = began.elapsed();
+    assert!(asking.await.expect("no panic").is_err(), "the list had an answer");
+    lock.close().await.expect("closed");
+    took
+}
+
+fn address(test: &TestDatabase) -> String {
+    let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
+    url.expose().to_owned()
+}
+
+async fn sign_in(panel: &PanelProcess) -> String {
+    let form = [("username", "root"), ("password", "rootpass")];
+    let signed_in = panel.request(Method::POST, "/api/admins/token").form(&form).send().await.expect("an answer");
+    assert_eq!(signed_in.status(), 200);
+    signed_in.json::<Value>().await.expect("JSON")["access_token"].as_str().expect("a token").to_owned()
 }
 
 async fn read_only_database_refuses_writes(options: OpenOptions) {

@@ -5,12 +5,16 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use reqwest::Method;
 use rustix::process::Signal;
 use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, query_scalar, raw_sql};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::without_database::{COPY_AGE, LIMIT, Load, fetch_in_turn, has_new_key, link, status, until};
@@ -169,9 +173,35 @@ fn panel_that_starts_without_its_database_serves_its_copy_and_becomes_whole() {
                 break;
             }
             assert!(Instant::now() < end, "{saved} fetches were saved\n{}", world.panel.log());
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(world.panel.stop().await.success());
+    });
+}
+
+/// A service manager kills what takes longer. A client that never sends all of its request, and another process that writes to the copy
+/// for long, take all the time that they get.
+#[test]
+fn panel_that_waits_for_its_database_ends_within_its_grace() {
+    run(async {
+        let folder = open_folder().expect("a folder");
+        let (postgres, database) = postgres(folder.path()).await;
+        let mut world = World::start(postgres, &database, folder.path()).await;
+        world.setup.more.push(("SHUTDOWN_GRACE_SECONDS", "4".to_owned()));
+        world.start_again().await;
+        let copy = SqliteConnectOptions::new().filename(folder.path().join("subscriptions.copy"));
+        let mut writer = SqliteConnection::connect_with(&copy.busy_timeout(LIMIT)).await.expect("the copy opens");
+        raw_sql("BEGIN IMMEDIATE").execute(&mut writer).await.expect("it writes");
+        let mut client = TcpStream::connect(("127.0.0.1", world.panel.port)).await.expect("a connection");
+        client.write_all(b"GET /sub/ann HTTP/1.1\r\nhost: x\r\n").await.expect("sent");
+        // On another connection, after which the panel has seen the first one. This fetch can't be stored.
+        assert_eq!(status(&world.panel, &link(EARLY)).await, 200);
+        let began = Instant::now();
+        assert!(world.panel.stop().await.success(), "{}", world.panel.log());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(2), "{took:?}: the client was not waited for");
+        // With two writes besides the grace it was eight seconds.
+        assert!(took < Duration::from_millis(7_500), "{took:?}\n{}", world.panel.log());
     });
 }
 

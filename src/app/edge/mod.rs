@@ -85,13 +85,16 @@ pub async fn serve_edge(settings: Settings, followed: Followed) -> anyhow::Resul
     let grace = settings.instance.shutdown_grace;
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
     let last_report = LAST_REPORT.min(grace / 3);
-    let accepting_ends = shutdown.accepting_ends(watchers, connections.clone(), grace, grace - last_report);
+    let accepting_ends = shutdown.clone().accepting_ends(watchers, connections.clone(), grace, grace - last_report);
     let serving = server::serve(acceptor, connections, api::edge_routes(state), Timeouts::default(), accepting_ends);
     tokio::spawn(serving).await.context("the HTTP server ended")?;
-    store_in_copy(&copy, &fetches).await;
-    if timeout(last_report, reporter.leave()).await.is_err() {
-        tracing::info!("no panel took the last report; what it has is sent after the next start");
-    }
+    let last = async {
+        store_in_copy(&copy, &fetches).await;
+        if timeout(last_report, reporter.leave()).await.is_err() {
+            tracing::info!("no panel took the last report; what it has is sent after the next start");
+        }
+    };
+    let _ = shutdown.in_grace(grace, last).await;
     Ok(())
 }
 

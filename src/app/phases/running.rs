@@ -11,10 +11,7 @@ use crate::app::background::Background;
 use crate::app::entrance::Entrance;
 use crate::app::health::Watchers;
 use crate::app::log_writer::LogWriter;
-use crate::app::shutdown::Shutdown;
-
-/// Part of the grace that is left for the last writes.
-const LAST_SECOND: Duration = Duration::from_secs(1);
+use crate::app::shutdown::{LAST_SECOND, Shutdown, of_requests};
 
 /// A running panel.
 pub(in crate::app) struct Running {
@@ -33,10 +30,9 @@ impl Running {
         let Self { entrance, state, background, logs, watchers, shutdown, grace } = self;
         let trusted = state.options.http.trusted_proxies.clone();
         let stopping = state.stopping.clone();
-        let requests_end = grace.saturating_sub(2 * LAST_SECOND);
         let ending = shutdown.clone();
         let serving = entrance.serve(trusted, api::routes(state), move |connections| {
-            ending.accepting_ends(watchers, connections, grace, requests_end)
+            ending.accepting_ends(watchers, connections, grace, of_requests(grace))
         });
         let serving = async {
             let served = serving.await;

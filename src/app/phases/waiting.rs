@@ -16,7 +16,7 @@ use crate::api;
 use crate::app::entrance::{EarlyServer, Entrance};
 use crate::app::listener::AnyAcceptor;
 use crate::app::log_writer::store_in_copy;
-use crate::app::shutdown::Shutdown;
+use crate::app::shutdown::{Shutdown, of_requests};
 use crate::app::wiring::{self, Machine, Wiring};
 use crate::app::{database, health};
 use crate::clock::Clock;
@@ -104,18 +104,29 @@ pub(super) async fn wait(
         never = keep_up(&copy, &fetches) => match never {},
         () = shutdown.requested.cancelled() => None,
     };
-    store_in_copy(&copy, &fetches).await;
     if let Some(opened) = opened {
+        store_in_copy(&copy, &fetches).await;
         let (db, entrance) = (opened?, Entrance::Open(server));
         tracing::info!("the database answers; the start goes on");
         return Ok(Some(Waited { db, entrance, fetches, shutdown }));
     }
     stopping.cancel();
     let grace = settings.instance.shutdown_grace;
-    let serving = server.end(|connections| shutdown.accepting_ends(watchers, connections, grace, grace));
-    serving.await.context("the HTTP server ended")?;
-    store_in_copy(&copy, &fetches).await;
-    Ok(None)
+    let ending = shutdown.clone();
+    let serving = server.end(|connections| ending.accepting_ends(watchers, connections, grace, of_requests(grace)));
+    let last = async {
+        serving.await.context("the HTTP server ended")?;
+        store_in_copy(&copy, &fetches).await;
+        Ok(())
+    };
+    // Another process that writes to the copy is in the way.
+    match shutdown.in_grace(grace, last).await {
+        Some(done) => done.map(|()| None),
+        None => {
+            tracing::warn!("could not save the log of subscription fetches within SHUTDOWN_GRACE_SECONDS");
+            Ok(None)
+        }
+    }
 }
 
 /// Opens the database as soon as it answers. What is wrong with it meanwhile is logged when it changes. An error that is none of its
