@@ -31,16 +31,18 @@ install -D -m 0755 "$program" "$root/usr/bin/sarban"
 strip --strip-all --remove-section=.comment "$root/usr/bin/sarban"
 install -D -m 0755 deploy/debian/sarban-run "$root/usr/sbin/sarban-run"
 install -D -m 0640 deploy/debian/sarban.env "$root/etc/sarban/sarban.env"
-for unit in sarban.service sarban.socket; do
-  install -d "$root/usr/lib/systemd/system"
-  sed 's|/usr/local/bin/sarban|/usr/bin/sarban|' deploy/single/$unit >"$root/usr/lib/systemd/system/$unit"
+# systemd alone reads it, as root.
+install -m 0600 deploy/debian/edge.env "$root/etc/sarban/edge.env"
+install -d "$root/usr/lib/systemd/system"
+for unit in single/sarban.service single/sarban.socket edge/sarban-edge.service; do
+  sed 's|/usr/local/bin/sarban|/usr/bin/sarban|' deploy/$unit >"$root/usr/lib/systemd/system/${unit#*/}"
 done
 install -d "$root/usr/share/bash-completion/completions" "$root/usr/share/man/man8" "$root/usr/share/lintian/overrides" "$docs"
 "$program" completions bash >"$root/usr/share/bash-completion/completions/sarban"
 for page in sarban sarban-run; do gzip -9n <deploy/debian/$page.8 >"$root/usr/share/man/man8/$page.8.gz"; done
 cp deploy/debian/lintian-overrides "$root/usr/share/lintian/overrides/sarban"
 cp deploy/debian/copyright "$docs/copyright"
-cp docs/settings.md docs/operations.md "$docs/"
+cp docs/settings.md docs/operations.md docs/edge.md "$docs/"
 gzip -9n <CHANGELOG.md >"$docs/changelog.gz"
 gzip -9n >"$docs/changelog.Debian.gz" <<END
 sarban ($version) stable; urgency=medium
@@ -57,7 +59,7 @@ libraries=$(cd "$work" && dpkg-shlibdeps -O -e"$root/usr/bin/sarban" 2>/dev/null
 
 install -d "$root/DEBIAN"
 for script in postinst prerm postrm; do install -m 0755 deploy/debian/$script "$root/DEBIAN/$script"; done
-echo /etc/sarban/sarban.env >"$root/DEBIAN/conffiles"
+printf '%s\n' /etc/sarban/sarban.env /etc/sarban/edge.env >"$root/DEBIAN/conffiles"
 sed -e "s|@VERSION@|$version|" -e "s|@ARCHITECTURE@|$architecture|" -e "s|@LIBRARIES@|${libraries:+, $libraries}|" \
   -e "s|@SIZE@|$(du --summarize --apparent-size --block-size=1024 --exclude=DEBIAN "$root" | cut -f1)|" \
   deploy/debian/control >"$root/DEBIAN/control"

@@ -56,7 +56,7 @@ class Edge:
 
 def commands(machine):
     """The commands of the section about systemd without `sudo`: the build, those up to the settings, and those after them."""
-    section = README.read_text().split("## Under systemd")[1]
+    section = README.read_text().split("## Under systemd, without a package")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.S).group(1).replace("sudo ", "")
     build, _, rest = block.partition("\n")
     assert build.startswith("cargo build"), build

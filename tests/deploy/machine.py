@@ -89,9 +89,10 @@ class Machine:
         assert code == 0, f"{command} failed with {code}:\n{output}{journal()}"
         return output.strip()
 
-    def documented(self, command):
-        """Runs a command that the README shows, which writes `sudo` before it."""
-        assert f"sudo {command}" in self.readme.read_text(), f"{self.readme} does not show: sudo {command}"
+    def documented(self, command, readme=None):
+        """Runs a command that the README shows, or another one, which writes `sudo` before it."""
+        readme = readme or self.readme
+        assert f"sudo {command}" in readme.read_text(), f"{readme} does not show: sudo {command}"
         return self.sh(command)
 
     def has(self, path, owner=None):
