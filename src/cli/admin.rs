@@ -197,8 +197,12 @@ async fn setup_link(panel: &Panel, settings: &Settings, args: &SetupLinkArgs) ->
         None => settings.http.local_address(settings.tls.is_some()),
     };
     let link = settings.http.setup_link(&address, &code);
+    let public = settings.subscription.public_address().map(|it| settings.http.setup_link(it, &code));
     if args.json {
-        return output::json(&json!({"link": link, "code": code, "good_for_seconds": 3_600}));
+        return output::json(&json!({"link": link, "public_link": public, "code": code, "good_for_seconds": 3_600}));
+    }
+    if let Some(public) = public {
+        output::note(format_args!("or, if SUBSCRIPTION_URL_PREFIX leads to a panel: {public}"))?;
     }
     Ok(output::line(format_args!("{link}"))?)
 }

@@ -53,6 +53,11 @@ pub struct SubscriptionSettings {
 }
 
 impl SubscriptionSettings {
+    /// Returns the address that links begin with, if it is a single one. A proxy in front of the panel has it, or edges have.
+    pub fn public_address(&self) -> Option<&str> {
+        Some(self.url_prefix.as_str()).filter(|it| it.contains("://") && !it.contains('*'))
+    }
+
     /// The panel's addresses: those that are set, otherwise those of the machine.
     pub fn addresses(&self, of_machine: Vec<IpAddr>) -> Vec<FoundAddress> {
         let set = [self.server_ip.map(IpAddr::from), self.server_ipv6.map(IpAddr::from)];

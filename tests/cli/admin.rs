@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::WorkDir;
+use super::preflight::serve;
+use crate::support::ports::free_port;
 
 const PASSWORD: (&str, &str) = ("SARBAN_ADMIN_PASSWORD", "correct horse");
 
@@ -47,6 +49,31 @@ fn setup_link_is_for_a_panel_without_an_admin() {
     assert_ne!(json["code"], code, "each time another one");
     dir.run(&["admin", "create", "-u", "root", "--sudo"], &[PASSWORD]).expect_success();
     assert!(dir.run(&["admin", "setup-link"], &[]).expect_failure(1).contains("sarban admin create"));
+}
+
+/// In a container, the address that the panel listens on is only the container's.
+#[test]
+fn setup_link_is_also_given_at_the_address_of_links() {
+    let dir = WorkDir::new();
+    let port = free_port().to_string();
+    let listening = [("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", &port)];
+    for (prefix, other) in [
+        ("", None),
+        ("https://*.example.com", None),
+        ("https://panel.example.com/", Some("https://panel.example.com/dashboard/#/setup/")),
+    ] {
+        let variables = [listening[0], listening[1], ("SUBSCRIPTION_URL_PREFIX", prefix)];
+        let printed = dir.run(&["admin", "setup-link"], &variables);
+        let own = format!("http://127.0.0.1:{port}/dashboard/#/setup/");
+        assert!(printed.stdout.starts_with(&own) && printed.stdout.lines().count() == 1, "{printed:?}");
+        assert_eq!(printed.stderr.is_empty(), other.is_none(), "{printed:?}");
+        assert!(other.is_none_or(|it| printed.stderr.contains(it)), "{printed:?}");
+        let log = serve(&dir, &variables, "within an hour at");
+        let line = log.lines().find(|line| line.contains("within an hour at")).unwrap_or_default();
+        assert!(line.contains(&format!(" at {own}")), "{log}");
+        assert_eq!(line.matches("/#/setup/").count(), 1 + usize::from(other.is_some()), "{log}");
+        assert!(other.is_none_or(|it| line.contains(&format!("or at {it}"))), "{log}");
+    }
 }
 
 #[test]

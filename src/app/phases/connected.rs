@@ -106,7 +106,12 @@ async fn log_setup_link(settings: &Settings, panel: &Panel, address: &str) {
     match setup::new_code(panel).await {
         Ok(Some(code)) => {
             let link = settings.http.setup_link(address, &code);
-            tracing::info!("there is no admin yet; make the first one within an hour at {link}");
+            let task = "there is no admin yet; make the first one within an hour at";
+            // In a container, only the container has the first address.
+            match settings.subscription.public_address().map(|it| settings.http.setup_link(it, &code)) {
+                Some(public) => tracing::info!("{task} {link}, or at {public} if that leads to a panel"),
+                None => tracing::info!("{task} {link}"),
+            }
         }
         Ok(None) => {}
         Err(error) => tracing::warn!(error = with_sources(&error), "could not make a link for the first admin"),
