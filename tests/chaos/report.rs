@@ -197,6 +197,9 @@ async fn slots(world: &World, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The promise for the death of a leader, with the lease of the harness: docs/operations.md.
+const PROMISED_MS: u64 = 3_500;
+
 fn changes(world: &World, report: &mut Report) {
     let changes = world.witness.changes();
     let faults = world.process_faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -213,6 +216,10 @@ fn changes(world: &World, report: &mut Report) {
             continue;
         }
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if took > PROMISED_MS {
+            let at = world.witness.seconds() - fault.at.elapsed().as_secs_f64();
+            println!("{at:7.1} s  {from} was {}, and {} led {took} ms later", fault.how, change.to);
+        }
         if fault.how == "terminated" { hand_overs.push(took) } else { take_overs.push(took) }
     }
     report.take_over_ms = Percentiles::of(take_overs);
