@@ -147,13 +147,14 @@ pub(super) async fn check_schema(db: &Db) -> anyhow::Result<()> {
 
 async fn open_with(options: &OpenOptions, settings: &Settings) -> anyhow::Result<Db> {
     let opened = Db::open(options).await.with_context(|| hint(&options.url, settings));
-    opened.map_err(|error| if is_wrong_path(&options.url, &error) { wrong_setting(error) } else { error })
+    opened.map_err(|error| of_opening(&options.url, error))
 }
 
-/// True if a SQLite file can't be created where the settings say. A file that is there may be put right beside a panel that tries
-/// again, as a server may.
-fn is_wrong_path(url: &DatabaseUrl, error: &anyhow::Error) -> bool {
-    matches!(url, DatabaseUrl::Sqlite { .. }) && system_said(error).is_some()
+/// An error of opening a database: of a wrong setting if a SQLite file can't be created where the settings say. A file that is there may
+/// be put right beside a process that tries again, as a server may.
+pub(super) fn of_opening(url: &DatabaseUrl, error: anyhow::Error) -> anyhow::Error {
+    let is_of_path = matches!(url, DatabaseUrl::Sqlite { .. }) && system_said(&error).is_some();
+    if is_of_path { wrong_setting(error) } else { error }
 }
 
 /// A newer schema waits for a newer program, which does not start a service that has ended for good.

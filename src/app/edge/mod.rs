@@ -117,7 +117,8 @@ async fn no_database(settings: &Settings) -> anyhow::Result<Db> {
     let path = settings.instance.data_dir.join(NO_DATABASE);
     let url = DatabaseUrl::Sqlite { path: path.clone() };
     let options = OpenOptions { url, connections: 1, ..database::options(settings) };
-    Db::open(&options).await.with_context(|| format!("could not open {}; check DATA_DIR", path.display()))
+    let opened = Db::open(&options).await.with_context(|| format!("could not open {}; check DATA_DIR", path.display()));
+    opened.map_err(|error| database::of_opening(&options.url, error))
 }
 
 /// Moves fetches from memory to the copy's file about once a second.
