@@ -63,12 +63,13 @@ pub async fn database_host_lost(world: &World, time: Duration) -> Result<bool> {
     for panel in &world.panels {
         panel.database.set(ProxyFault::Lost);
     }
-    postgres.restart(Signal::QUIT).await?;
+    let restarted = postgres.restart(Signal::QUIT).await;
     sleep(time).await;
     for panel in &world.panels {
         panel.database.set(ProxyFault::Clear);
     }
     let panels: Vec<&Panel> = world.panels.iter().map(|panel| &**panel).collect();
+    restarted?;
     world.recover(&panels).await;
     world.settle("");
     drop((ways, holder));

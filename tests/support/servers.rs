@@ -128,7 +128,11 @@ impl Postgres {
     pub async fn stop(&mut self, how: Signal) -> anyhow::Result<()> {
         if let Some(mut server) = self.server.take() {
             server.signal(how);
-            server.ended(Duration::from_secs(20)).await?;
+            let ended = server.ended(Duration::from_secs(20)).await;
+            // A server that missed one of its processes while it crashed waits for it for ever. Killed, it has crashed, too.
+            if how != Signal::QUIT {
+                ended?;
+            }
         }
         Ok(())
     }
@@ -147,8 +151,24 @@ impl Postgres {
         ];
         let program = format!("{}/postgres", self.bin);
         let log = self.folder.with_extension("log");
-        self.server = Some(Server::start(&program, &arguments, Path::new("/"), &log, database_user())?);
-        wait_for_port(self.port).await
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut server = Server::start(&program, &arguments, Path::new("/"), &log, database_user())?;
+            let answers = wait_for_port(self.port);
+            let exited = async {
+                while server.is_running() {
+                    tokio::time::sleep(Duration::from_millis(50)).await
+                }
+            };
+            tokio::select! {
+                answers = answers => {
+                    self.server = Some(server);
+                    return answers;
+                }
+                // A process of a server that was killed may still hold the memory.
+                () = exited => ensure!(Instant::now() < end, "PostgreSQL does not start: {}", log.display()),
+            }
+        }
     }
 }
 
