@@ -22,7 +22,9 @@ pub(super) struct Doubt {
 impl Doubt {
     pub(super) fn new(users: Users) -> Self {
         let mut doubt = Self::default();
-        users.into_iter().for_each(|(user, name)| doubt.add(user, name));
+        for (user, name) in users {
+            doubt.add(user, name);
+        }
         doubt
     }
 
@@ -49,7 +51,9 @@ impl Doubt {
     pub(super) fn compare(&mut self, next: &UserSet) {
         if let Some(last) = self.list.take() {
             let differ = last.without(next).chain(next.without(&last));
-            differ.take(MOST).for_each(|user| self.add(user, String::new()));
+            for user in differ.take(MOST) {
+                self.add(user, String::new());
+            }
         }
     }
 
@@ -70,7 +74,9 @@ mod tests {
 
     fn set(ids: &[i64]) -> UserSet {
         let mut set = UserSet::default();
-        ids.iter().for_each(|id| set.insert(UserId(*id)));
+        for id in ids {
+            set.insert(UserId(*id));
+        }
         set
     }
 
@@ -92,7 +98,9 @@ mod tests {
         let mut doubt = Doubt::new([(UserId(1), "one".to_owned())].into());
         doubt.add(UserId(1), String::new());
         assert_eq!(doubt.users()[&UserId(1)], "one");
-        (2..5_000).for_each(|id| doubt.add(UserId(id), String::new()));
+        for id in 2..5_000 {
+            doubt.add(UserId(id), String::new());
+        }
         doubt.add(UserId(2), "two".to_owned());
         assert_eq!((doubt.users().len(), doubt.users()[&UserId(2)].as_str()), (MOST, "two"));
     }

@@ -145,7 +145,9 @@ pub(super) async fn run_sessions(
 /// Returns what an earlier leader has seen of the node's refusals, and whom it left in doubt.
 async fn known_before(context: &Context, row: &NodeRow) -> (Refusals, Doubt) {
     let mut doubt = Doubt::new(doubt::users(row));
-    context.unconfirmed.iter().for_each(|(user, name)| doubt.add(*user, name.clone()));
+    for (user, name) in &context.unconfirmed {
+        doubt.add(*user, name.clone());
+    }
     let refusals = loop {
         match doubt::refused_for(context.fence.db(), row).await {
             Ok(None) => break Refusals::default(),

@@ -157,7 +157,7 @@ impl Postgres {
             let answers = wait_for_port(self.port);
             let exited = async {
                 while server.is_running() {
-                    tokio::time::sleep(Duration::from_millis(50)).await
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
             tokio::select! {

@@ -87,8 +87,12 @@ mod tests {
     #[test]
     fn difference_has_the_users_of_one_set_alone() {
         let (mut one, mut other) = (UserSet::default(), UserSet::default());
-        [0, 1, 63, 64, 4_096, -1, -4_097, i64::MAX, i64::MIN].iter().for_each(|id| one.insert(UserId(*id)));
-        [1, 2, 64, 9_000, i64::MAX].iter().for_each(|id| other.insert(UserId(*id)));
+        for id in [0, 1, 63, 64, 4_096, -1, -4_097, i64::MAX, i64::MIN] {
+            one.insert(UserId(id));
+        }
+        for id in [1, 2, 64, 9_000, i64::MAX] {
+            other.insert(UserId(id));
+        }
         let sorted = |users: Vec<UserId>| {
             let mut ids: Vec<i64> = users.into_iter().map(|user| user.0).collect();
             ids.sort_unstable();
