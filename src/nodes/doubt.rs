@@ -42,19 +42,15 @@ impl Doubt {
         self.users.remove(&user);
     }
 
-    /// To be called when a list begins to be sent.
-    pub(super) fn list_begins(&mut self, users: UserSet) {
-        self.list = Some(users);
-    }
-
-    /// Adds the users who differ between the last list that was not accepted, if there is one, and the next.
-    pub(super) fn compare(&mut self, next: &UserSet) {
+    /// Adds the users who differ between the last list that was not accepted, if there is one, and the next. To be called
+    /// before anything else that may fail: the next list takes the place of the last one, also if it is never sent.
+    pub(super) fn list_begins(&mut self, next: UserSet) {
         if let Some(last) = self.list.take() {
-            let differ = last.without(next).chain(next.without(&last));
-            for user in differ.take(MOST) {
+            for user in last.without(&next).chain(next.without(&last)).take(MOST) {
                 self.add(user, String::new());
             }
         }
+        self.list = Some(next);
     }
 
     /// Returns whether a full list is to leave a user out, so that the node removes the user first.
@@ -86,11 +82,13 @@ mod tests {
         assert!(!doubt.is_about(UserId(1)));
         doubt.list_begins(set(&[1, 2, 3]));
         assert_eq!([1, 4].map(|id| doubt.is_about(UserId(id))), [false, true]);
-        doubt.compare(&set(&[2, 3, 4]));
+        doubt.list_begins(set(&[2, 3, 4]));
         assert!(doubt.users().keys().eq(&[UserId(1), UserId(4)]));
-        doubt.compare(&set(&[]));
         doubt.settle(UserId(4));
-        assert!(doubt.users().keys().eq(&[UserId(1)]), "compared once");
+        doubt.list_begins(set(&[2, 3, 4]));
+        assert!(doubt.users().keys().eq(&[UserId(1)]));
+        doubt.list_begins(set(&[3, 4]));
+        assert!(doubt.users().keys().eq(&[UserId(1), UserId(2)]), "also if the list before was never sent");
     }
 
     #[test]

@@ -41,12 +41,19 @@ impl FullList {
         self.count += 1;
     }
 
-    /// Returns the encoded list of all users but those for whom `left_out` is true, those to be renewed included.
-    pub(super) fn whole_without(&self, left_out: impl Fn(&UserData) -> bool) -> Vec<u8> {
+    /// Returns the encoded list of all users but those for whom `left_out` is true, those to be renewed and `more` included.
+    pub(super) fn whole<'a>(
+        &self,
+        more: impl Iterator<Item = &'a UserData>,
+        left_out: impl Fn(&UserData) -> bool,
+    ) -> Vec<u8> {
         let mut whole = Vec::with_capacity(self.encoded.len());
         let listed = split(&self.encoded).into_iter().filter_map(|user| UserData::decode(user).ok());
         for user in listed.chain(self.renewed.iter().cloned()).filter(|user| !left_out(user)) {
             append(&mut whole, &user);
+        }
+        for user in more {
+            append(&mut whole, user);
         }
         whole
     }
@@ -103,8 +110,9 @@ mod tests {
         let message = |id, tags: &[&str]| user_data(&user(id), tags).unwrap();
         let users_data = vec![message(1, &["a", "b"]), message(3, &["b"])];
         assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
-        let whole = list.whole_without(|left_out| left_out.user.as_ref().unwrap().id == 3);
-        let users_data = vec![message(1, &["a", "b"]), message(2, &["a"])];
+        let more = message(5, &["b"]);
+        let whole = list.whole([&more].into_iter(), |left_out| left_out.user.as_ref().unwrap().id == 3);
+        let users_data = vec![message(1, &["a", "b"]), message(2, &["a"]), more];
         assert_eq!(UsersData::decode(whole.as_slice()), Ok(UsersData { users_data }));
         assert_eq!((list.count, list.renewed.len()), (2, 1));
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);

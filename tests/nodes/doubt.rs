@@ -6,7 +6,9 @@ use sarban::nodes::Timing;
 use sarban::store::Db;
 
 use crate::nodes::healing::{restarts, stick, stuck};
-use crate::nodes::panel::{Panel, brisk, change, eventually, healthy, in_step, marks, number, revoke, sql};
+use crate::nodes::panel::{
+    Panel, brisk, change, eventually, healthy, in_step, in_step_with, marks, number, revoke, sql,
+};
 use crate::support::database::on_both_engines;
 use crate::support::test_node::{Options, TestNode};
 
@@ -19,6 +21,7 @@ on_both_engines!(
     refusals_count_on_under_the_next_leader,
     new_keys_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_refused_user,
+    removals_reach_the_node_beside_a_user_removed_by_half,
     change_that_came_whole_causes_no_restart,
 );
 
@@ -150,6 +153,20 @@ async fn removals_reach_the_node_beside_a_refused_user(db: Db) {
     let (node, _panel) = without_healing(&db).await;
     disable(&db, 4).await;
     eventually("the node has removed the user", async || node.users().keys().eq(&[1, 2, 5, 6])).await;
+    assert_eq!(restarts(&node).len(), 0);
+}
+
+async fn removals_reach_the_node_beside_a_user_removed_by_half(db: Db) {
+    let node = node().await;
+    let _panel = in_step_with(&db, &node, 3, Timing { healing: None, ..brisk() }).await;
+    let other = "INSERT INTO services (id, name) VALUES (2, 'other');
+                 INSERT INTO inbounds_services SELECT id, 2 FROM inbounds WHERE tag = 'vmess'";
+    sql(&db, other).await;
+    // Of the second one, the node learns only from the list that follows.
+    let unmarked = sql(&db, "UPDATE users SET enabled = FALSE, activated = FALSE WHERE id = 2");
+    cut_in_the_middle(&node, 1, disable(&db, 1), unmarked).await;
+    eventually("the node has removed the other user", async || node.users().keys().eq(&[1, 3])).await;
+    assert!(node.users()[&1].tags.iter().eq(["vless"]), "a disabled user comes to no other inbound");
     assert_eq!(restarts(&node).len(), 0);
 }
 

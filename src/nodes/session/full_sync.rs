@@ -1,6 +1,5 @@
 //! A full sync: record what the node offers, replace all its users, then renew the keys that changed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::parts::{Unit, in_batches};
+use super::parts::{Refused, Unit, in_batches};
 use super::probes::id;
 use super::{Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
@@ -81,26 +80,27 @@ impl Session<'_> {
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
         let probes = self.probes(&list.users).await?;
-        self.doubt.list_begins(list.users.clone());
         changes.add_full_list(std::mem::take(&mut list.users));
         let operations = list.operations;
         let limit = self.context.timing.limit(operations);
         let mut opened = stream;
         let way = if self.synced { Way::Usual } else { self.way };
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         let encoded = match way {
             Way::Usual => std::mem::take(&mut list.encoded),
             Way::InParts => {
                 // It takes much longer than a list.
                 memory = self.as_slow(memory)?;
                 let mut stream = self.open_stream(connection, calls).await?;
-                refused = self.send_in_parts(&mut stream, &list, probes.clone()).await?;
+                refused = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
                 opened = Some(stream);
-                let refused: HashSet<u32> = refused.iter().flatten().map(id).collect();
-                list.whole_without(|user| refused.contains(&id(user)))
+                let left_out = refused.left_out();
+                let kept = probes.former.iter().filter(|user| refused.known.contains(&id(user)));
+                list.whole(kept, |user| left_out.contains(&id(user)))
             }
         };
 
+        let none_refused = self.none_refused(&refused.units);
         self.before_send()?;
         let call = ListCall::start(calls, connection.clone(), encoded, limit);
         self.repopulated(call, memory).await?;
@@ -111,9 +111,9 @@ impl Session<'_> {
         match way {
             Way::Usual => {
                 let renewed = list.renewed.into_iter().map(|user| vec![user]);
-                self.send_units(&mut stream, renewed.chain(probes)).await?;
+                self.send_units(&mut stream, renewed.chain(probes.units)).await?;
             }
-            Way::InParts => self.none_refused(&refused)?,
+            Way::InParts => none_refused?,
         }
 
         self.in_flight = false;

@@ -1,9 +1,12 @@
 //! All users in small streams, when a node has refused a list: the users that it refuses hold up no others.
 
+use std::collections::HashSet;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prost::Message;
 
+use super::probes::id;
 use super::{BATCH, Session};
 use crate::nodes::messages::{self, FullList};
 use crate::nodes::node_error::NodeError;
@@ -14,7 +17,23 @@ use crate::nodes::sync_stream::SyncStream;
 /// The messages about one user that belong together, in their order.
 pub(super) type Unit = Vec<UserData>;
 
-/// Most users that are sent this way.
+/// What a node refused.
+#[derive(Default)]
+pub(super) struct Refused {
+    pub units: Vec<Unit>,
+    /// Those of the users whom the node refuses to remove: it has them in its memory, and not in an engine. It refuses a list
+    /// without them as well, before it has removed others.
+    pub known: HashSet<u32>,
+}
+
+impl Refused {
+    /// Returns the ids of users that a list is to leave out.
+    pub(super) fn left_out(&self) -> HashSet<u32> {
+        self.units.iter().flatten().map(id).filter(|user| !self.known.contains(user)).collect()
+    }
+}
+
+/// Most users of a list that are sent this way.
 const MOST: usize = 100_000;
 /// Streams whose end is awaited at a time.
 const STREAMS: usize = 16;
@@ -22,22 +41,24 @@ const STREAMS: usize = 16;
 const MOST_BATCHES: usize = 10;
 
 impl Session<'_> {
-    /// Sends the users of a list, with those whose keys are renewed removed first, and these units. Returns those that the
-    /// node refused.
+    /// Sends the users of a list, with those whose keys are renewed removed first, and these units.
     pub(super) async fn send_in_parts(
         &mut self,
         stream: &mut SyncStream,
         list: &FullList,
         units: Vec<Unit>,
-    ) -> Result<Vec<Unit>, SessionError> {
+    ) -> Result<Refused, SessionError> {
         // Encoded by this process.
         let listed = messages::split(&list.encoded).into_iter().filter_map(|user| UserData::decode(user).ok());
         let renewed = list.renewed.iter().map(|user| vec![messages::removal(user), user.clone()]);
-        let all = units.into_iter().chain(renewed).chain(listed.map(|user| vec![user])).take(MOST);
+        let all = units.into_iter().chain(renewed).chain(listed.map(|user| vec![user]).take(MOST));
         let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?;
         let singly = refused.into_iter().flatten().map(|unit| vec![unit]);
-        let refused = self.send_each(stream, singly, usize::MAX).await?;
-        Ok(refused.into_iter().flatten().collect())
+        let units: Vec<Unit> = self.send_each(stream, singly, usize::MAX).await?.into_iter().flatten().collect();
+        let removals = units.iter().filter_map(|unit| Some(vec![vec![messages::removal(unit.first()?)]]));
+        let known = self.send_each(stream, removals, usize::MAX).await?;
+        let known = known.iter().flatten().flatten().map(id).collect();
+        Ok(Refused { units, known })
     }
 
     /// Sends each part in a stream of its own. Returns those that the node refused; more than `most` are an error.

@@ -19,31 +19,47 @@ use crate::store::nodes::expected_users::{self, NodeUser};
 /// Most refused users that the status of a node names.
 const NAMED: usize = 10;
 
+/// Messages about the users in doubt who are not in a list.
+#[derive(Default)]
+pub(super) struct Probes {
+    /// They are removed, added and removed, which a node refuses that has one of them in an engine alone or in its memory
+    /// alone. The key is a new one that nobody knows. The first removal comes before it: to a user whom the node has in its
+    /// memory, it would add inbounds, with the user's own key.
+    pub units: Vec<Unit>,
+    /// The users as the node has them in its memory, if it does.
+    pub former: Vec<UserData>,
+}
+
 impl Session<'_> {
     /// Has the users who have come or gone since the last list in doubt as well, and returns messages about those who are not
-    /// in the next one: they are added and removed, which a node refuses that has one of them in an engine alone. The key is
-    /// a new one that nobody knows. A removed user has no name any more, by which an engine could be asked.
-    pub(super) async fn probes(&mut self, list: &UserSet) -> Result<Vec<Unit>, SessionError> {
-        self.doubt.compare(list);
+    /// in the next one. A removed user has no name any more, by which an engine could be asked.
+    pub(super) async fn probes(&mut self, list: &UserSet) -> Result<Probes, SessionError> {
+        self.doubt.list_begins(list.clone());
         let gone = self.doubt.users().iter().filter(|(user, _)| !list.contains(**user));
-        let mut gone: HashMap<UserId, String> = gone.map(|(user, name)| (*user, name.clone())).collect();
+        let mut gone: HashMap<UserId, NodeUser> =
+            gone.map(|(id, name)| (*id, NodeUser { username: name.clone(), ..NodeUser::gone(*id) })).collect();
         if gone.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Probes::default());
         }
         let db = self.context.fence.db();
         for user in expected_users::chosen(db, &IdList::new(gone.keys().map(|user| user.0))).await? {
             if !user.username.is_empty() {
-                gone.insert(user.id, user.username);
+                gone.insert(user.id, user);
             }
         }
         let tags = expected_users::service_tags(db).await?;
-        let tags = tags.of_node(self.node);
-        let named = gone.into_iter().filter(|(_, name)| !name.is_empty() && !tags.is_empty());
-        let probe = |(id, username)| {
-            let user = NodeUser { username, key: Uuid::new_v4().simple().to_string(), ..NodeUser::gone(id) };
-            [user_data(&user, &tags), user_data::<&str>(&user, &[])].into_iter().flatten().collect()
-        };
-        Ok(named.map(probe).collect())
+        let all = tags.of_node(self.node);
+        let mut probes = Probes::default();
+        for mut user in gone.into_values().filter(|user| !user.username.is_empty() && !all.is_empty()) {
+            user.key = Uuid::new_v4().simple().to_string();
+            user.live = true;
+            let former = tags.of(&user, self.node);
+            probes.former.extend((!former.is_empty()).then(|| user_data(&user, &former)).flatten());
+            let removal = user_data::<&str>(&user, &[]);
+            let unit = [removal.clone(), user_data(&user, &all), removal];
+            probes.units.push(unit.into_iter().flatten().collect());
+        }
+        Ok(probes)
     }
 
     /// Returns an error if the node has refused users. They stay in doubt.
