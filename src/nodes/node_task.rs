@@ -23,6 +23,7 @@ use crate::foundation::with_sources;
 use crate::store::nodes::doubt::{self, Users};
 use crate::store::nodes::hold;
 use crate::store::nodes::sync_state::{self, NodeRow};
+use crate::store::{Db, StoreError};
 
 /// Interval between two looks at a node that another process holds.
 const HELD_POLL: Duration = Duration::from_millis(200);
@@ -83,8 +84,12 @@ pub(super) async fn run_sessions(
     let node = NodeId(row.id);
     let (first, longest) = context.timing.backoff;
     let mut pause = first;
-    let Some((mut refusals, mut doubt)) = stop.run_until_cancelled(known_before(&context, &row)).await else { return };
-    let mut recorded = doubt::users(&row);
+    let Some(before) = stop.run_until_cancelled(known_before(&context, &row)).await else { return };
+    let (mut refusals, mut recorded) = before;
+    let mut doubt = Doubt::new(recorded.clone());
+    for (user, name) in &context.unconfirmed {
+        doubt.add(*user, name.clone());
+    }
     while !stop.is_cancelled() {
         let started = Instant::now();
         let mut session = Session::new(&context, node, refusals.way(), doubt);
@@ -111,7 +116,8 @@ pub(super) async fn run_sessions(
                 if refused && refusals.persist(context.timing.refused) {
                     let healing = heal_refusing(&context, node, &error);
                     if stop.run_until_cancelled(healing).await == Some(true) {
-                        refusals = Refusals::default();
+                        // Engines that restart get the users in the node's memory: nothing is in doubt any more.
+                        (refusals, doubt) = (Refusals::default(), Doubt::default());
                         continue;
                     }
                 } else {
@@ -143,20 +149,20 @@ pub(super) async fn run_sessions(
 }
 
 /// Returns what an earlier leader has seen of the node's refusals, and whom it left in doubt.
-async fn known_before(context: &Context, row: &NodeRow) -> (Refusals, Doubt) {
-    let mut doubt = Doubt::new(doubt::users(row));
-    for (user, name) in &context.unconfirmed {
-        doubt.add(*user, name.clone());
-    }
-    let refusals = loop {
-        match doubt::refused_for(context.fence.db(), row).await {
-            Ok(None) => break Refusals::default(),
-            Ok(Some(time)) => break Refusals::resumed(Duration::from_micros(time.unsigned_abs())),
-            Err(error) => tracing::debug!(node = row.name, %error, "could not read the time; trying again"),
+async fn known_before(context: &Context, row: &NodeRow) -> (Refusals, Users) {
+    loop {
+        match read_before(context.fence.db(), row).await {
+            Ok(before) => return before,
+            Err(error) => tracing::debug!(node = row.name, %error, "could not read whom a node refused; trying again"),
         }
         sleep(AFTER_FAILURE).await;
-    };
-    (refusals, doubt)
+    }
+}
+
+async fn read_before(db: &Db, row: &NodeRow) -> Result<(Refusals, Users), StoreError> {
+    let refused_for = doubt::refused_for(db, row).await?;
+    let refusals = refused_for.map(|time| Refusals::resumed(Duration::from_micros(time.unsigned_abs())));
+    Ok((refusals.unwrap_or_default(), doubt::users(db, NodeId(row.id)).await?))
 }
 
 /// Has the next leader leave the node alone until the calls of a session that failed have ended.

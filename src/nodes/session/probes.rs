@@ -9,7 +9,7 @@ use super::Session;
 use super::parts::Unit;
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
-use crate::nodes::messages::user_data;
+use crate::nodes::messages::{self, user_data};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
@@ -48,16 +48,16 @@ impl Session<'_> {
             }
         }
         let tags = expected_users::service_tags(db).await?;
-        let all = tags.of_node(self.node);
         let mut probes = Probes::default();
-        for mut user in gone.into_values().filter(|user| !user.username.is_empty() && !all.is_empty()) {
+        for mut user in gone.into_values().filter(|user| !user.username.is_empty()) {
             user.key = Uuid::new_v4().simple().to_string();
             user.live = true;
             let former = tags.of(&user, self.node);
-            probes.former.extend((!former.is_empty()).then(|| user_data(&user, &former)).flatten());
-            let removal = user_data::<&str>(&user, &[]);
-            let unit = [removal.clone(), user_data(&user, &all), removal];
-            probes.units.push(unit.into_iter().flatten().collect());
+            if let Some(addition) = user_data(&user, &former).filter(|_| !former.is_empty()) {
+                let removal = messages::removal(&addition);
+                probes.units.push(vec![removal.clone(), addition.clone(), removal]);
+                probes.former.push(addition);
+            }
         }
         Ok(probes)
     }

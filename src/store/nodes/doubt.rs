@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::query_scalar;
+
 use super::sync_state::NodeRow;
 use crate::domain::ids::{NodeId, UserId};
 use crate::store::cluster::{Fence, FenceError};
-use crate::store::engine::statement::{db_execute, statements};
+use crate::store::engine::statement::{db_execute, db_read, statements};
 use crate::store::engine::{Db, StoreError, clock};
 
 statements! {
+    USERS = "SELECT doubtful_users FROM nodes WHERE id = $1";
     // A series of refusals keeps its beginning, unless a full sync has ended since: an older version leaves it in place.
     RECORD = "UPDATE nodes SET doubtful_users = $2,
         refused_since = CASE WHEN refused_since > COALESCE(synced_at, 0) THEN refused_since ELSE $3 END
@@ -31,9 +34,11 @@ pub async fn record(fence: &Fence, node: NodeId, users: &Users, refused: bool) -
 }
 
 /// Returns a node's users in doubt.
-pub fn users(row: &NodeRow) -> Users {
+pub async fn users(db: &Db, node: NodeId) -> Result<Users, StoreError> {
+    let stored =
+        db_read!(db, USERS, |sql, c| { query_scalar::<_, Option<String>>(sql).bind(node.0).fetch_optional(c).await })?;
     // Written by `record`.
-    row.doubtful_users.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    Ok(stored.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// Returns for how many microseconds a node has refused its users. `None`: it has not since its last full sync.

@@ -92,15 +92,6 @@ impl ServiceTags {
         tags.dedup();
         tags
     }
-
-    /// Returns the tags of all inbounds on `node` that any service has, sorted and without duplicates.
-    pub fn of_node(&self, node: NodeId) -> Vec<&str> {
-        let of_node = self.0.iter().filter(|((_, of), _)| *of == node);
-        let mut tags: Vec<&str> = of_node.flat_map(|(_, tags)| tags).map(String::as_str).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        tags
-    }
 }
 
 impl NodeUser {

@@ -15,7 +15,7 @@ use crate::store::engine::{Db, StoreError, Tx};
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
     () => {
-        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until, healed_at, refused_since, doubtful_users"
+        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until, healed_at, refused_since"
     };
 }
 
@@ -83,8 +83,6 @@ row! {
         pub healed_at: Option<i64>,
         /// Since when the node has refused its users, in unix microseconds. Old if a full sync has ended since.
         pub refused_since: Option<i64>,
-        /// The node's [`doubt`](super::doubt) about users, as JSON.
-        pub doubtful_users: Option<String>,
     }
 }
 
