@@ -71,6 +71,9 @@ struct Arguments {
     /// Number of panels
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=5))]
     panels: u8,
+    /// Milliseconds that an engine of the node takes for a change of a user: the more, the more often a fault falls into one
+    #[arg(long, default_value_t = 3)]
+    engine_ms: u64,
     /// Disables a part of the protocol; the run then succeeds only if an invariant is violated
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -117,8 +120,14 @@ fn main() -> ExitCode {
 async fn run_stages(arguments: &Arguments) -> Result<bool> {
     let bin = std::env::var("SARBAN_TEST_POSTGRES_BIN").context("SARBAN_TEST_POSTGRES_BIN: run `make chaos`")?;
     let mut reports = Vec::new();
-    let plan =
-        Plan { panels: arguments.panels.into(), ttl: TTL, sentinels: false, calm: false, without: arguments.without };
+    let plan = Plan {
+        panels: arguments.panels.into(),
+        ttl: TTL,
+        sentinels: false,
+        calm: false,
+        engine: Duration::from_millis(arguments.engine_ms),
+        without: arguments.without,
+    };
     let stages = [
         ("one_redis", plan, arguments.faults),
         ("sentinels", Plan { sentinels: true, ..plan }, arguments.sentinel_faults),

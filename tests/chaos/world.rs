@@ -36,6 +36,8 @@ pub struct Plan {
     pub sentinels: bool,
     /// No transaction is slowed down.
     pub calm: bool,
+    /// Time that an engine of the node takes for a change of a user.
+    pub engine: Duration,
     pub without: Option<Part>,
 }
 
@@ -140,7 +142,7 @@ impl World {
         // Before a panel runs: another program may listen on the address of the node that a new database has.
         let node = TestNode::start(Options::default()).await?;
         // A call that is broken off leaves the node stuck with a user.
-        node.slow_engines(Duration::from_millis(3));
+        node.slow_engines(plan.engine);
         let node_proxy = Proxy::start(node.address().port()).await?;
         sqlx::query("UPDATE nodes SET address = $1, port = $2")
             .bind("127.0.0.1")
