@@ -14,8 +14,8 @@ pub(super) const MOST: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Doubt {
     users: Users,
-    /// The users of a list that the node may have applied in part. Whoever has come or gone when the next list is made may be
-    /// the one in whose middle it ended.
+    /// The users of a list that the node may have applied in part. A user who has come or gone when the next list is made may
+    /// be the one in whose middle it ended.
     list: Option<UserSet>,
 }
 

@@ -81,6 +81,11 @@ pub(super) fn split(encoded: &[u8]) -> Vec<&[u8]> {
     wire::contents(encoded).map_while(Result::ok).map(|(_, message)| message).collect()
 }
 
+/// Returns the id of a message's user.
+pub(super) fn id(message: &UserData) -> u32 {
+    message.user.as_ref().map_or(0, |user| user.id)
+}
+
 /// Returns the message that removes a user.
 pub(super) fn removal(message: &UserData) -> UserData {
     UserData { user: message.user.clone(), inbounds: Vec::new() }

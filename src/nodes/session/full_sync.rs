@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::parts::{Refused, Unit, in_batches};
-use super::probes::id;
 use super::{Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
 use crate::nodes::full_lists::{MemoryPermit, Renewal};
+use crate::nodes::messages::id;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::refusals::Way;

@@ -6,9 +6,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prost::Message;
 
-use super::probes::id;
 use super::{BATCH, Session};
-use crate::nodes::messages::{self, FullList};
+use crate::nodes::messages::{self, FullList, id};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
@@ -17,7 +16,7 @@ use crate::nodes::sync_stream::SyncStream;
 /// The messages about one user that belong together, in their order.
 pub(super) type Unit = Vec<UserData>;
 
-/// What a node refused.
+/// The users that a node refused.
 #[derive(Default)]
 pub(super) struct Refused {
     pub units: Vec<Unit>,

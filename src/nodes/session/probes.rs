@@ -78,8 +78,3 @@ impl Session<'_> {
         Err(NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason })
     }
 }
-
-/// Returns the id of a message's user.
-pub(super) fn id(message: &UserData) -> u32 {
-    message.user.as_ref().map_or(0, |user| user.id)
-}
