@@ -21,7 +21,7 @@ pub enum LinkError {
     /// There is no certificate in the file.
     #[error("EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; {} has none", .0.display())]
     NoCertificates(PathBuf),
-    /// There is one that is none.
+    /// A certificate in the file is damaged.
     #[error("EDGE_CA_FILE must name a PEM file with the certificates of the panels' authority; one in {} can't be used: {reason}", file.display())]
     WrongCertificate {
         /// The file.

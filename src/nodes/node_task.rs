@@ -101,6 +101,10 @@ pub(super) async fn run_sessions(
         doubt = session.take_doubt();
         if session.synced() {
             recorded = Users::new();
+            // The node itself ended its call. To remove users of a change that it does not accept would only cut them off.
+            if matches!(ended, SessionError::Node(NodeError::Refused { .. })) {
+                doubt = Doubt::default();
+            }
         }
         if matches!(ended, SessionError::Node(_)) && (refused || *doubt.users() != recorded) {
             match doubt::record(&context.fence, node, doubt.users(), refused).await {

@@ -7,9 +7,10 @@ use sarban::store::Db;
 
 use crate::nodes::healing::{restarts, stick, stuck};
 use crate::nodes::panel::{
-    Panel, brisk, change, eventually, healthy, in_step, in_step_with, marks, number, revoke, sql,
+    Panel, brisk, change, eventually, give, healthy, in_step, in_step_with, marks, number, revoke, sql, unhealthy,
 };
 use crate::support::database::on_both_engines;
+use crate::support::test_node::process::Behaviour;
 use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
@@ -22,6 +23,7 @@ on_both_engines!(
     new_keys_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_user_removed_by_half,
+    users_of_an_inbound_that_takes_none_keep_the_others,
     change_that_came_whole_causes_no_restart,
 );
 
@@ -168,6 +170,16 @@ async fn removals_reach_the_node_beside_a_user_removed_by_half(db: Db) {
     eventually("the node has removed the other user", async || node.users().keys().eq(&[1, 3])).await;
     assert!(node.users()[&1].tags.iter().eq(["vless"]), "a disabled user comes to no other inbound");
     assert_eq!(restarts(&node).len(), 0);
+}
+
+async fn users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
+    let node = node().await;
+    let _panel = in_step_with(&db, &node, 12, Timing { healing: None, ..brisk() }).await;
+    node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
+    give(&db, "vmess", 12).await;
+    unhealthy(&db, 1, "and 2 more").await;
+    let users = node.users();
+    assert_eq!(users.values().filter(|user| user.tags.iter().eq(["vless"])).count(), 12);
 }
 
 async fn change_that_came_whole_causes_no_restart(db: Db) {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prost::Message;
+use tonic::Code;
 
 use super::{BATCH, Session};
 use crate::nodes::messages::{self, FullList, id};
@@ -39,6 +40,13 @@ const STREAMS: usize = 16;
 /// Most refused batches whose users are sent one by one: that takes about a minute with a node that sends no acknowledgement.
 const MOST_BATCHES: usize = 10;
 
+/// Most refused users that the status of a node names.
+const NAMED: usize = 10;
+/// Most users that a node refuses because a call was cut off in the middle of them: one for each of some streams. More are
+/// refused for another reason, such as an inbound that takes no users, and left out of a list they would lose the inbounds
+/// that they have.
+const MOST_REFUSED: usize = 10;
+
 impl Session<'_> {
     /// Sends the users of a list, with those whose keys are renewed removed first, and these units.
     pub(super) async fn send_in_parts(
@@ -54,6 +62,9 @@ impl Session<'_> {
         let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?;
         let singly = refused.into_iter().flatten().map(|unit| vec![unit]);
         let units: Vec<Unit> = self.send_each(stream, singly, usize::MAX).await?.into_iter().flatten().collect();
+        if units.len() > MOST_REFUSED {
+            return Err(refusal(&units).into());
+        }
         let removals = units.iter().filter_map(|unit| Some(vec![vec![messages::removal(unit.first()?)]]));
         let known = self.send_each(stream, removals, usize::MAX).await?;
         let known = known.iter().flatten().flatten().map(id).collect();
@@ -113,6 +124,16 @@ pub(super) fn in_batches(units: impl Iterator<Item = Unit>) -> impl Iterator<Ite
         }
         (!batch.is_empty()).then_some(batch)
     })
+}
+
+/// Returns the error of a node that does not accept users. It names some of them.
+pub(super) fn refusal(units: &[Unit]) -> NodeError {
+    let users = units.iter().filter_map(|unit| unit.first());
+    let names: Vec<String> = users.take(NAMED).map(|user| id(user).to_string()).collect();
+    let more = units.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
+    NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason }
 }
 
 fn judge(

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use tonic::Code;
 use uuid::Uuid;
 
 use super::Session;
-use super::parts::Unit;
+use super::parts::{Unit, refusal};
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::nodes::messages::{self, user_data};
@@ -15,9 +14,6 @@ use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
 use crate::store::IdList;
 use crate::store::nodes::expected_users::{self, NodeUser};
-
-/// Most refused users that the status of a node names.
-const NAMED: usize = 10;
 
 /// Messages about the users in doubt who are not in a list.
 #[derive(Default)]
@@ -71,10 +67,6 @@ impl Session<'_> {
         for user in &users {
             self.doubt.add(UserId(i64::from(user.id)), user.username.clone());
         }
-        let names: Vec<String> = users.iter().take(NAMED).map(|user| user.id.to_string()).collect();
-        let more = users.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
-        Err(NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason })
+        Err(refusal(refused))
     }
 }

@@ -102,6 +102,12 @@ impl Engine {
         if known == tags {
             return Ok(None);
         }
+        if let Some(tag) = &self.processes.behaviour.tag_without_users
+            && tags.contains(tag)
+            && !known.contains(tag)
+        {
+            return Err(format!("{tag} takes no users"));
+        }
         let served = self.served.get(&user.id).cloned().unwrap_or_default();
         if let Some(tag) = tags.difference(&known).find(|tag| served.contains(*tag)) {
             return Err(format!("user {} is on {tag} already", user.id));

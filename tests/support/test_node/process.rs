@@ -29,6 +29,8 @@ pub struct Behaviour {
     pub stats_raise: bool,
     /// The node raises in calls that change users while an engine does not run.
     pub refuses_users_when_dead: bool,
+    /// An inbound to which no user can be added.
+    pub tag_without_users: Option<String>,
 }
 
 /// The processes of the engines.
