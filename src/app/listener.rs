@@ -126,7 +126,7 @@ pub(super) async fn listen(
     let acceptor = match &settings.tls {
         None => AnyAcceptor::Tcp(Closable { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
-            let tls = TlsAcceptor::from(Arc::new(server_config(files).map_err(wrong_setting)?));
+            let tls = TlsAcceptor::from(Arc::new(server_config(files).await.map_err(wrong_setting)?));
             let limits = Limits::of_process().for_handshakes();
             let handshakes = Connections::new(limits, settings.http.trusted_proxies.clone());
             AnyAcceptor::Tls(TlsHandshakes::start(listener, tls, closed, handshakes)?)

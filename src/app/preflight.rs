@@ -17,7 +17,7 @@ fn files(settings: &Settings) -> Problems {
         let list = if problem.is_unused { &mut problems.refused } else { &mut problems.warnings };
         list.push(problem.sentence);
     }
-    if let Some(Err(error)) = settings.tls.as_ref().map(server_certificate::server_config) {
+    if let Some(Err(error)) = settings.tls.as_ref().map(server_certificate::read) {
         problems.refuse(&error);
     }
     problems
