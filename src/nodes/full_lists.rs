@@ -108,7 +108,7 @@ impl FullLists {
             let requests = std::mem::take(&mut *self.requests());
             let lists = build(db, &requests).await?;
             for (request, list) in requests.into_iter().zip(lists) {
-                self.largest.fetch_max(list.encoded.len(), Relaxed);
+                self.largest.fetch_max(list.bytes(), Relaxed);
                 // A session that ended meanwhile needs no list.
                 request.reply.send(list).ok();
             }

@@ -1,6 +1,7 @@
 //! Translation between the store's types and the messages of the node protocol.
 
 use prost::Message;
+use tokio::task::yield_now;
 
 use super::proto::{Inbound, User, UserData};
 use super::wire;
@@ -9,6 +10,8 @@ use crate::store::nodes::expected_users::NodeUser;
 
 /// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
 const USERS_DATA: u8 = 1 << 3 | 2;
+/// Messages of a list that are decoded before the task yields the worker thread.
+const BEFORE_YIELD: usize = 1_000;
 
 /// The full list of a node's users.
 #[derive(Debug, Default)]
@@ -16,13 +19,11 @@ pub(super) struct FullList {
     /// Users whose key has not changed: a complete `UsersData` message, encoded while the users are read, so that a
     /// large list is in memory once.
     pub encoded: Vec<u8>,
-    /// Number of users in `encoded`.
-    pub count: usize,
     /// Operations that all users cause at most.
     pub operations: usize,
     /// Users whose key changed, and users in doubt. `encoded` leaves them out, so that the node removes them, and they are
-    /// sent after it: for a user that it has, a node compares tags only and would keep the old key.
-    pub renewed: Vec<UserData>,
+    /// sent after it: for a user that it has, a node compares tags only and would keep the old key. Encoded like the others.
+    pub renewed: Vec<u8>,
     /// The ids of all users.
     pub users: UserSet,
 }
@@ -33,24 +34,24 @@ impl FullList {
         let Some(message) = (!tags.is_empty()).then(|| user_data(user, tags)).flatten() else { return };
         self.users.insert(user.id);
         self.operations += operations(&message);
-        if renew {
-            self.renewed.push(message);
-            return;
-        }
-        append(&mut self.encoded, &message);
-        self.count += 1;
+        append(if renew { &mut self.renewed } else { &mut self.encoded }, &message);
+    }
+
+    /// Returns the number of bytes that the messages take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.encoded.len() + self.renewed.len()
     }
 
     /// Returns the encoded list of all users but those for whom `left_out` is true, those to be renewed and `more` included.
-    pub(super) fn whole<'a>(
-        &self,
-        more: impl Iterator<Item = &'a UserData>,
-        left_out: impl Fn(&UserData) -> bool,
-    ) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(self.encoded.len());
-        let listed = split(&self.encoded).into_iter().filter_map(|user| UserData::decode(user).ok());
-        for user in listed.chain(self.renewed.iter().cloned()).filter(|user| !left_out(user)) {
-            append(&mut whole, &user);
+    pub(super) async fn whole(&self, more: &[&UserData], left_out: impl Fn(&UserData) -> bool) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(self.bytes());
+        for (number, user) in users(&self.encoded).chain(users(&self.renewed)).enumerate() {
+            if !left_out(&user) {
+                append(&mut whole, &user);
+            }
+            if number % BEFORE_YIELD == 0 {
+                yield_now().await;
+            }
         }
         for user in more {
             append(&mut whole, user);
@@ -76,9 +77,9 @@ pub(super) const fn operations(message: &UserData) -> usize {
     1 + message.inbounds.len()
 }
 
-/// Splits a list that [`FullList`] encoded into its messages.
-pub(super) fn split(encoded: &[u8]) -> Vec<&[u8]> {
-    wire::contents(encoded).map_while(Result::ok).map(|(_, message)| message).collect()
+/// Decodes the messages of a list that [`FullList`] encoded, one by one.
+pub(super) fn users(encoded: &[u8]) -> impl Iterator<Item = UserData> {
+    wire::contents(encoded).map_while(Result::ok).filter_map(|(_, message)| UserData::decode(message).ok())
 }
 
 /// Returns the id of a message's user.
@@ -103,8 +104,8 @@ mod tests {
     use crate::domain::ids::UserId;
     use crate::nodes::proto::UsersData;
 
-    #[test]
-    fn full_list_encodes_users_data_message_without_renewed_users() {
+    #[tokio::test]
+    async fn full_list_encodes_users_data_message_without_renewed_users() {
         let user =
             |id: i64| NodeUser { username: format!("user{id}"), key: "k".repeat(200), ..NodeUser::gone(UserId(id)) };
         let mut list = FullList::default();
@@ -116,10 +117,11 @@ mod tests {
         let users_data = vec![message(1, &["a", "b"]), message(3, &["b"])];
         assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
         let more = message(5, &["b"]);
-        let whole = list.whole([&more].into_iter(), |left_out| left_out.user.as_ref().unwrap().id == 3);
+        let whole = list.whole(&[&more], |user| id(user) == 3).await;
         let users_data = vec![message(1, &["a", "b"]), message(2, &["a"]), more];
         assert_eq!(UsersData::decode(whole.as_slice()), Ok(UsersData { users_data }));
-        assert_eq!((list.count, list.renewed.len()), (2, 1));
+        assert!(users(&list.renewed).eq([message(2, &["a"])]));
+        assert_eq!(list.bytes(), list.encoded.len() + list.renewed.len());
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
     }
 }

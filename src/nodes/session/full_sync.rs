@@ -8,12 +8,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::parts::{Refused, Unit, in_batches};
+use super::narrowing::Refused;
+use super::parts::{Unit, in_batches};
 use super::{Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
 use crate::nodes::full_lists::{MemoryPermit, Renewal};
-use crate::nodes::messages::id;
+use crate::nodes::messages::{self, id};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::refusals::Way;
@@ -92,15 +93,17 @@ impl Session<'_> {
                 // It takes much longer than a list.
                 memory = self.as_slow(memory)?;
                 let mut stream = self.open_stream(connection, calls).await?;
-                refused = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
+                let units = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
+                refused = self.narrowed(&mut stream, units).await?;
                 opened = Some(stream);
                 let left_out = refused.left_out();
                 let kept = probes.former.iter().filter(|user| refused.known.contains(&id(user)));
-                list.whole(kept, |user| left_out.contains(&id(user)))
+                let more: Vec<_> = kept.chain(refused.taken.values()).collect();
+                list.whole(&more, |user| left_out.contains(&id(user))).await
             }
         };
 
-        let none_refused = self.none_refused(&refused.units);
+        let none_refused = self.none_refused(&refused);
         self.before_send()?;
         let call = ListCall::start(calls, connection.clone(), encoded, limit);
         self.repopulated(call, memory).await?;
@@ -110,7 +113,7 @@ impl Session<'_> {
         };
         match way {
             Way::Usual => {
-                let renewed = list.renewed.into_iter().map(|user| vec![user]);
+                let renewed = messages::users(&list.renewed).map(|user| vec![user]);
                 self.send_units(&mut stream, renewed.chain(probes.units)).await?;
             }
             Way::InParts => none_refused?,

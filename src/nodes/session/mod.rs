@@ -3,6 +3,7 @@
 
 mod follow;
 mod full_sync;
+mod narrowing;
 mod parts;
 mod probes;
 

@@ -1,15 +1,14 @@
-//! Changes of the users in doubt whom a full list does not have, and what becomes of users that the node refused.
+//! Changes of the users in doubt whom a full list does not have.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use super::Session;
-use super::parts::{Unit, refusal};
+use super::parts::Unit;
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::nodes::messages::{self, user_data};
-use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
 use crate::store::IdList;
@@ -56,17 +55,5 @@ impl Session<'_> {
             }
         }
         Ok(probes)
-    }
-
-    /// Returns an error if the node has refused users. They stay in doubt.
-    pub(super) fn none_refused(&mut self, refused: &[Unit]) -> Result<(), NodeError> {
-        let users: Vec<_> = refused.iter().filter_map(|unit| unit.first()?.user.as_ref()).collect();
-        if users.is_empty() {
-            return Ok(());
-        }
-        for user in &users {
-            self.doubt.add(UserId(i64::from(user.id)), user.username.clone());
-        }
-        Err(refusal(refused))
     }
 }
