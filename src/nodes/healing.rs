@@ -30,8 +30,8 @@ pub(super) enum Healing {
     Restarted,
     /// The setting forbids restarts.
     Off,
-    /// The engines were restarted less than this many microseconds ago, by any panel.
-    NotDue(i64),
+    /// The engines were restarted less than this long ago, by any panel.
+    NotDue(Duration),
     /// An admin is changing the configuration of an engine.
     Busy,
 }
@@ -68,8 +68,7 @@ impl From<FenceError> for HealingError {
 pub(super) async fn heal(context: &Arc<Context>, row: &NodeRow) -> Result<Healing, HealingError> {
     let Some(interval) = context.timing.healing else { return Ok(Healing::Off) };
     let (node, target) = (NodeId(row.id), Target::from(row));
-    let interval = healing::interval_after(row, micros(interval));
-    if !healing::is_due(context.fence.db(), row, interval).await? {
+    if !healing::is_due(context.fence.db(), row, micros(interval)).await? {
         return Ok(Healing::NotDue(interval));
     }
     let calls = context.calls.of(&target);
@@ -99,7 +98,7 @@ async fn restart_under_lock(
     context: &Context,
     node: NodeId,
     connection: &NodeConnection,
-    interval: i64,
+    interval: Duration,
 ) -> Result<Healing, HealingError> {
     match EditLock::take(context.fence.db(), &context.clock, node).await? {
         Some(lock) => restart(context, node, connection, interval, &lock).await,
@@ -111,7 +110,7 @@ async fn restart(
     context: &Context,
     node: NodeId,
     connection: &NodeConnection,
-    interval: i64,
+    interval: Duration,
     lock: &EditLock,
 ) -> Result<Healing, HealingError> {
     // All are read before the first restart: never is an engine restarted with anything but its own configuration.
@@ -120,7 +119,7 @@ async fn restart(
         let config = own_config(connection, &backend.name).await?;
         engines.push((backend.name, config));
     }
-    if !healing::claim(&context.fence, node, interval).await? {
+    if !healing::claim(&context.fence, node, micros(interval)).await? {
         return Ok(Healing::NotDue(interval));
     }
     let mut failure = None;

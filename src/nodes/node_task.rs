@@ -19,7 +19,6 @@ use super::session::{Context, Session};
 use super::session_error::SessionError;
 use super::timing::AFTER_FAILURE;
 use crate::domain::ids::NodeId;
-use crate::domain::moment::SECOND;
 use crate::foundation::with_sources;
 use crate::store::nodes::doubt::{self, Users};
 use crate::store::nodes::hold;
@@ -191,7 +190,7 @@ async fn heal_refusing(context: &Arc<Context>, node: NodeId, refusal: &NodeError
         }
         Ok(Healing::NotDue(interval)) => format!(
             "{refusal}; its engines were restarted less than {} s ago, and that did not help: restart marznode on the node",
-            interval / SECOND
+            interval.as_secs()
         ),
         Ok(Healing::Off) => format!("{refusal}; restart the node's engine or marznode itself"),
         Ok(Healing::Busy) => format!("{refusal}; an admin is changing the configuration of an engine"),

@@ -12,17 +12,13 @@ use sarban::store::nodes::edit_lock;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::nodes::panel::{
-    Panel, add_node, add_users, brisk, eventually, give, healthy, in_step, number, sql, unhealthy,
-};
+use crate::nodes::panel::{Panel, add_node, add_users, brisk, eventually, healthy, in_step, number, sql, unhealthy};
 use crate::support::database::on_both_engines;
-use crate::support::test_node::process::Behaviour;
 use crate::support::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     stuck_node_is_healed_by_a_restart_with_its_own_configuration,
     node_is_not_restarted_again_within_the_interval_by_any_panel,
-    restart_in_vain_is_not_repeated_for_a_day,
     node_is_not_restarted_if_a_configuration_can_not_be_read,
     node_is_not_restarted_if_the_setting_forbids_it,
     node_is_not_restarted_while_an_admin_changes_its_configuration,
@@ -104,20 +100,6 @@ async fn node_is_not_restarted_again_within_the_interval_by_any_panel(db: Db) {
     healthy(&db, 1).await;
     assert_eq!(restarts(&node).len(), 2, "the interval is over");
     assert_eq!(node.users().len(), 7);
-}
-
-async fn restart_in_vain_is_not_repeated_for_a_day(db: Db) {
-    let node = node().await;
-    let _panel = in_step(&db, &node, 3).await;
-    node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
-    give(&db, "vmess", 3).await;
-    unhealthy(&db, 1, "less than 86400 s ago").await;
-    sql(&db, "UPDATE nodes SET healed_at = healed_at - 86300000000, synced_at = synced_at - 86400000000").await;
-    sleep(Duration::from_secs(2)).await;
-    unhealthy(&db, 1, "less than 86400 s ago").await;
-    assert_eq!(restarts(&node).len(), 1);
-    sql(&db, "UPDATE nodes SET healed_at = healed_at - 100000000").await;
-    eventually("it is tried again", async || restarts(&node).len() == 2).await;
 }
 
 async fn node_is_not_restarted_if_a_configuration_can_not_be_read(db: Db) {

@@ -11,16 +11,6 @@ statements! {
         WHERE id = $1 AND deleted_at IS NULL AND status <> 'disabled' AND (healed_at IS NULL OR healed_at <= $3)";
 }
 
-/// By how much the interval is longer after a restart that did not help: the next one would cut off the node's clients for
-/// nothing as well.
-const IN_VAIN: i64 = 24;
-
-/// Returns the time from the last restart of a node's engines to the next in microseconds, from the usual interval.
-pub fn interval_after(row: &NodeRow, usual: i64) -> i64 {
-    let helped = row.healed_at.is_none_or(|healed| row.synced_at.is_some_and(|synced| synced >= healed));
-    if helped { usual } else { usual.saturating_mul(IN_VAIN) }
-}
-
 /// Returns whether a node's engines were not restarted for `interval` microseconds.
 pub async fn is_due(db: &Db, row: &NodeRow, interval: i64) -> Result<bool, StoreError> {
     match row.healed_at {
