@@ -2,8 +2,6 @@
 //! of them. The node says nothing of it. It refuses the next change of such a user, and if none comes, an engine serves a
 //! user who is disabled, or does not serve one who is enabled. So the next full sync has the node change all of them.
 
-use std::collections::HashSet;
-
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::doubt::Users;
@@ -19,8 +17,6 @@ pub(super) struct Doubt {
     /// The users of a list that the node may have applied in part. A user who has come or gone when the next list is made may
     /// be the one in whose middle it ended.
     list: Option<UserSet>,
-    /// Those of the users whom the node has in its memory as it was told last, with the inbounds on which it takes them.
-    told: HashSet<UserId>,
 }
 
 impl Doubt {
@@ -35,26 +31,15 @@ impl Doubt {
     /// Adds a user; an empty name is unknown. Engines know users by id and name.
     pub(super) fn add(&mut self, user: UserId, name: String) {
         let is_new = !self.users.contains_key(&user);
-        self.told.remove(&user);
         if !is_new && name.is_empty() || is_new && self.users.len() >= MOST {
             return;
         }
         self.users.insert(user, name);
     }
 
-    /// Adds a user whom the node has refused. `told`: it took the user on other inbounds, so that nothing needs to be removed
-    /// before the next change.
-    pub(super) fn refused(&mut self, user: UserId, name: String, told: bool) {
-        self.add(user, name);
-        if told {
-            self.told.insert(user);
-        }
-    }
-
     /// Ends the doubt about one user: the node has accepted the change.
     pub(super) fn settle(&mut self, user: UserId) {
         self.users.remove(&user);
-        self.told.remove(&user);
     }
 
     /// Adds the users who differ between the last list that was not accepted, if there is one, and the next. To be called
@@ -70,8 +55,7 @@ impl Doubt {
 
     /// Returns whether a full list is to leave a user out, so that the node removes the user first.
     pub(super) fn is_about(&self, user: UserId) -> bool {
-        let is_new = || self.list.as_ref().is_some_and(|list| !list.contains(user));
-        (self.users.contains_key(&user) || is_new()) && !self.told.contains(&user)
+        self.users.contains_key(&user) || self.list.as_ref().is_some_and(|list| !list.contains(user))
     }
 
     /// The users.
@@ -105,15 +89,6 @@ mod tests {
         assert!(doubt.users().keys().eq(&[UserId(1)]));
         doubt.list_begins(set(&[3, 4]));
         assert!(doubt.users().keys().eq(&[UserId(1), UserId(2)]), "also if the list before was never sent");
-    }
-
-    #[test]
-    fn list_has_users_whom_the_node_took_on_other_inbounds() {
-        let (mut doubt, user) = (Doubt::default(), UserId(1));
-        doubt.refused(user, "one".to_owned(), true);
-        assert!(!doubt.is_about(user) && doubt.users().contains_key(&user));
-        doubt.refused(user, String::new(), false);
-        assert!(doubt.is_about(user), "it takes the user on none any more");
     }
 
     #[test]

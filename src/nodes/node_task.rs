@@ -121,11 +121,11 @@ pub(super) async fn run_sessions(
                     let healing = heal_refusing(&context, node, &error);
                     if stop.run_until_cancelled(healing).await == Some(true) {
                         // Engines that restart get the users in the node's memory: nothing is in doubt any more.
-                        (refusals, doubt) = (Refusals::default(), Doubt::default());
+                        (refusals, doubt) = (Refusals::in_parts(), Doubt::default());
                         continue;
                     }
                 } else {
-                    let answers = matches!(error, NodeError::Refused { .. });
+                    let answers = matches!(error, NodeError::Refused { .. } | NodeError::InboundsTakeNone { .. });
                     context.health.failed(node, error.to_string(), answers);
                 }
             }

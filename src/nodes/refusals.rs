@@ -32,10 +32,19 @@ impl Refusals {
         Self { count: 1, since: Some(Instant::now()), before }
     }
 
+    /// Begins with the way in parts.
+    pub(super) fn in_parts() -> Self {
+        Self { count: 1, ..Self::default() }
+    }
+
     /// Records the end of a session. `synced`: it had a full sync. Returns whether it was a refusal of this series.
     pub(super) fn record(&mut self, ended: &SessionError, synced: bool) -> bool {
         if synced {
             *self = Self::default();
+        }
+        if is_explained(ended) {
+            // All else got through. No restart helps, and one list would be refused as before.
+            *self = Self::in_parts();
         }
         // A refusal after a full sync starts no series: the next full sync shows whether it lasts.
         let refused = is_refusal(ended) && !synced;
@@ -67,6 +76,11 @@ fn is_refusal(ended: &SessionError) -> bool {
             ..
         })
     )
+}
+
+/// Returns whether a node took all users but for inbounds that take none.
+fn is_explained(ended: &SessionError) -> bool {
+    matches!(ended, SessionError::Node(NodeError::InboundsTakeNone { .. }))
 }
 
 #[cfg(test)]

@@ -40,6 +40,18 @@ pub(super) fn read(node: NodeId, reply: &[u8], first_seen: Option<FirstSeen>) ->
     Ok(offer)
 }
 
+/// Returns the tags of the inbounds of each engine in a report that was read.
+pub(super) fn tags_by_engine(reply: &[u8]) -> Vec<Vec<String>> {
+    let fields = |message, wanted| {
+        wire::contents(message)
+            .map_while(Result::ok)
+            .filter(move |(field, _)| *field == wanted)
+            .map(|(_, content)| content)
+    };
+    let tag = |inbound| fields(inbound, 1).last().map(|tag| String::from_utf8_lossy(tag).into_owned());
+    fields(reply, 1).map(|engine| fields(engine, 4).filter_map(tag).collect()).collect()
+}
+
 /// A report as far as it was read.
 struct Report {
     offer: Offer,

@@ -23,8 +23,7 @@ on_both_engines!(
     new_keys_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_user_removed_by_half,
-    many_users_of_an_inbound_that_takes_none_keep_the_others,
-    few_users_of_an_inbound_that_takes_none_keep_the_others,
+    users_of_an_inbound_that_takes_none_keep_the_others,
     change_that_came_whole_causes_no_restart,
 );
 
@@ -173,37 +172,32 @@ async fn removals_reach_the_node_beside_a_user_removed_by_half(db: Db) {
     assert_eq!(restarts(&node).len(), 0);
 }
 
-async fn many_users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
+async fn users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
     let node = node().await;
-    let _panel = in_step_with(&db, &node, 12, Timing { healing: None, ..brisk() }).await;
-    node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
-    give(&db, "vmess", 12).await;
-    unhealthy(&db, 1, "and 2 more").await;
-    let users = node.users();
-    assert_eq!(users.values().filter(|user| user.tags.iter().eq(["vless"])).count(), 12);
-}
-
-async fn few_users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
-    let node = node().await;
-    let _panel = in_step_with(&db, &node, 3, Timing { healing: None, ..brisk() }).await;
-    let all_on_vless = || node.users().values().filter(|user| user.tags.iter().eq(["vless"])).count() == 3;
+    // A node that refuses a user for longer than that has its engines restarted.
+    let _panel = in_step_with(&db, &node, 12, Timing { refused: Duration::from_millis(300), ..brisk() }).await;
     node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
     let before = node.events().len();
-    give(&db, "vmess", 3).await;
-    unhealthy(&db, 1, "by id: 1, 2, 3, on these inbounds: vmess").await;
-    assert!(all_on_vless());
-    // A new user comes to the others as well, and a user with a new key.
-    insert(&db, 4).await;
-    enable(&db, 4).await;
-    eventually("the new user is there", async || node.users().get(&4).is_some_and(|user| user.tags.len() == 1)).await;
+    give(&db, "vmess", 12).await;
+    unhealthy(&db, 1, "no users on these inbounds: vmess;").await;
+    let on_vless = || node.users().values().filter(|user| user.tags.iter().eq(["vless"])).count();
+    assert_eq!((on_vless(), node.apart().len()), (12, 0));
+    // All other changes reach the node.
+    insert(&db, 13).await;
+    enable(&db, 13).await;
+    eventually("the new user is there", async || on_vless() == 13).await;
+    disable(&db, 5).await;
+    eventually("the disabled user is gone", async || on_vless() == 12).await;
     revoke(&db, 2, "new-2").await;
     eventually("the new key is there", async || node.users().get(&2).is_some_and(|user| user.key == "new-2")).await;
     let events = node.events().split_off(before);
     let removed = |user| events.iter().filter(|event| **event == Event::Removed { id: user }).count();
-    assert_eq!((removed(1), removed(3)), (0, 0), "nobody is cut off meanwhile");
+    assert_eq!([1, 5, 12].map(removed), [0, 1, 0], "nobody else is cut off meanwhile");
+    assert!(node.users().keys().all(|user| *user <= 13) && node.apart().is_empty());
     node.behave(Behaviour::default());
     healthy(&db, 1).await;
     assert!(node.users().values().all(|user| user.tags.len() == 2) && node.apart().is_empty());
+    assert_eq!(restarts(&node).len(), 0);
 }
 
 async fn change_that_came_whole_causes_no_restart(db: Db) {

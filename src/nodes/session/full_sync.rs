@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::narrowing::Refused;
-use super::parts::{Unit, in_batches};
+use super::parts::{Refused, Unit, in_batches};
+use super::unusable::Unusable;
 use super::{Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
@@ -80,30 +80,33 @@ impl Session<'_> {
         let renewal = Renewal { after: keys.before_last.min(clock.synced), doubt: self.doubt.clone() };
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
-        let probes = self.probes(&list.users).await?;
+        let mut probes = self.probes(&list.users).await?;
         changes.add_full_list(std::mem::take(&mut list.users));
         let operations = list.operations;
         let limit = self.context.timing.limit(operations);
         let mut opened = stream;
         let way = if self.synced { Way::Usual } else { self.way };
-        let mut refused = Refused::default();
+        let (mut unusable, mut refused) = (Unusable::default(), Refused::default());
         let encoded = match way {
             Way::Usual => std::mem::take(&mut list.encoded),
             Way::InParts => {
                 // It takes much longer than a list.
                 memory = self.as_slow(memory)?;
                 let mut stream = self.open_stream(connection, calls).await?;
-                let units = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
-                refused = self.narrowed(&mut stream, units).await?;
+                unusable = self.unusable(&mut stream).await?;
+                if !unusable.is_empty() {
+                    list = list.narrowed(|message| unusable.leave_out(message)).await;
+                    probes.narrow(|message| unusable.leave_out(message));
+                }
+                refused = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
                 opened = Some(stream);
                 let left_out = refused.left_out();
                 let kept = probes.former.iter().filter(|user| refused.known.contains(&id(user)));
-                let more: Vec<_> = kept.chain(refused.taken.values()).collect();
-                list.whole(&more, |user| left_out.contains(&id(user))).await
+                list.whole(kept, |user| left_out.contains(&id(user))).await
             }
         };
 
-        let none_refused = self.none_refused(&refused);
+        let none_refused = self.none_refused(&refused.units);
         self.before_send()?;
         let call = ListCall::start(calls, connection.clone(), encoded, limit);
         self.repopulated(call, memory).await?;
@@ -116,7 +119,11 @@ impl Session<'_> {
                 let renewed = messages::users(&list.renewed).map(|user| vec![user]);
                 self.send_units(&mut stream, renewed.chain(probes.units)).await?;
             }
-            Way::InParts => none_refused?,
+            Way::InParts => {
+                none_refused?;
+                self.doubt = Doubt::default();
+                unusable.none()?;
+            }
         }
 
         self.in_flight = false;
@@ -154,12 +161,14 @@ impl Session<'_> {
 
     /// Writes the node's engines and inbounds to the database, and that a full sync has started.
     async fn record_offer(
-        &self,
+        &mut self,
         connection: &NodeConnection,
         changes: &Receiver,
         first_seen: Option<FirstSeen>,
     ) -> Result<KeyClock, SessionError> {
-        let offer = report::read(self.node, &connection.fetch_backends().await?, first_seen)?;
+        let report = connection.fetch_backends().await?;
+        let offer = report::read(self.node, &report, first_seen)?;
+        self.engines = report::tags_by_engine(&report);
         let replaces_dropped = changes.start_full_sync();
         let now = self.context.clock.now();
         match sync_state::begin_sync(&self.context.fence, self.node, &offer, replaces_dropped, now).await? {

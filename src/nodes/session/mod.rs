@@ -3,9 +3,9 @@
 
 mod follow;
 mod full_sync;
-mod narrowing;
 mod parts;
 mod probes;
+mod unusable;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -82,6 +82,8 @@ pub(super) struct Session<'a> {
     doubt: Doubt,
     /// The node's running calls.
     calls: Option<TaskTracker>,
+    /// The tags of the inbounds of each of the node's engines.
+    engines: Vec<Vec<String>>,
 }
 
 /// How far full syncs have renewed changed keys, as readings of the clock `key_change`.
@@ -96,7 +98,18 @@ struct SyncedKeys {
 impl<'a> Session<'a> {
     pub(super) fn new(context: &'a Context, node: NodeId, way: Way, doubt: Doubt) -> Self {
         let renewed = HashMap::new();
-        Self { context, node, way, synced: false, keys: None, renewed, in_flight: false, doubt, calls: None }
+        Self {
+            context,
+            node,
+            way,
+            synced: false,
+            keys: None,
+            renewed,
+            in_flight: false,
+            doubt,
+            calls: None,
+            engines: Vec::new(),
+        }
     }
 
     /// Runs the session until something breaks. A notification of `resync` starts another full sync.

@@ -1,6 +1,6 @@
 //! All users in small streams, when a node has refused a list: the users that it refuses hold up no others.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -16,6 +16,22 @@ use crate::nodes::sync_stream::SyncStream;
 /// The messages about one user that belong together, in their order.
 pub(super) type Unit = Vec<UserData>;
 
+/// The users that a node refused.
+#[derive(Default)]
+pub(super) struct Refused {
+    pub units: Vec<Unit>,
+    /// Those of the users whom the node refuses to remove: it has them in its memory, and not in an engine. It refuses a list
+    /// without them as well, before it has removed others.
+    pub known: HashSet<u32>,
+}
+
+impl Refused {
+    /// Returns the ids of users that a list is to leave out.
+    pub(super) fn left_out(&self) -> HashSet<u32> {
+        self.units.iter().flatten().map(id).filter(|user| !self.known.contains(user)).collect()
+    }
+}
+
 /// Most users of a list that are sent this way.
 const MOST: usize = 100_000;
 /// Streams whose end is awaited at a time.
@@ -26,19 +42,18 @@ const MOST_BATCHES: usize = 10;
 /// Most refused users that the status of a node names.
 const NAMED: usize = 10;
 /// Most users that a node refuses because a call was cut off in the middle of them: one for each of some streams. More are
-/// refused for another reason, such as an inbound that takes no users. To find those of their inbounds that the node takes
-/// would take too long.
+/// refused for another reason, such as an engine that has ended, and left out of a list they would lose the inbounds that
+/// they have.
 const MOST_REFUSED: usize = 10;
 
 impl Session<'_> {
-    /// Sends the users of a list, with those whose keys are renewed removed first, and these units. Returns those that the
-    /// node refused.
+    /// Sends the users of a list, with those whose keys are renewed removed first, and these units.
     pub(super) async fn send_in_parts(
         &mut self,
         stream: &mut SyncStream,
         list: &FullList,
         units: Vec<Unit>,
-    ) -> Result<Vec<Unit>, SessionError> {
+    ) -> Result<Refused, SessionError> {
         let listed = messages::users(&list.encoded).map(|user| vec![user]);
         let renewed = messages::users(&list.renewed).map(|user| vec![messages::removal(&user), user]);
         let all = units.into_iter().chain(renewed).chain(listed.take(MOST));
@@ -46,9 +61,12 @@ impl Session<'_> {
         let singly = refused.into_iter().flatten().map(|unit| vec![unit]);
         let units: Vec<Unit> = self.send_each(stream, singly, usize::MAX).await?.into_iter().flatten().collect();
         if units.len() > MOST_REFUSED {
-            return Err(refusal(&units, &BTreeSet::new()).into());
+            return Err(refusal(&units).into());
         }
-        Ok(units)
+        let removals = units.iter().filter_map(|unit| Some(vec![vec![messages::removal(unit.first()?)]]));
+        let known = self.send_each(stream, removals, usize::MAX).await?;
+        let known = known.iter().flatten().flatten().map(id).collect();
+        Ok(Refused { units, known })
     }
 
     /// Sends each part in a stream of its own. Returns those that the node refused; more than `most` are an error.
@@ -106,15 +124,13 @@ pub(super) fn in_batches(units: impl Iterator<Item = Unit>) -> impl Iterator<Ite
     })
 }
 
-/// Returns the error of a node that does not accept users. It names some of them, and the inbounds that are the reason.
-pub(super) fn refusal(units: &[Unit], inbounds: &BTreeSet<&str>) -> NodeError {
+/// Returns the error of a node that does not accept users. It names some of them.
+pub(super) fn refusal(units: &[Unit]) -> NodeError {
     let users = units.iter().filter_map(|unit| unit.first());
     let names: Vec<String> = users.take(NAMED).map(|user| id(user).to_string()).collect();
     let more = units.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let tags: Vec<&str> = inbounds.iter().copied().take(NAMED).collect();
-    let on = if tags.is_empty() { String::new() } else { format!(", on these inbounds: {}", tags.join(", ")) };
-    let reason = format!("it does not accept these of its users, by id: {}{more}{on}", names.join(", "));
+    let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
     NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason }
 }
 

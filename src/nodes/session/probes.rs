@@ -1,14 +1,15 @@
-//! Changes of the users in doubt whom a full list does not have.
+//! Changes of the users in doubt whom a full list does not have, and what becomes of users that the node refused.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use super::Session;
-use super::parts::Unit;
+use super::parts::{Unit, refusal};
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::nodes::messages::{self, user_data};
+use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
 use crate::store::IdList;
@@ -23,6 +24,13 @@ pub(super) struct Probes {
     pub units: Vec<Unit>,
     /// The users as the node has them in its memory, if it does.
     pub former: Vec<UserData>,
+}
+
+impl Probes {
+    /// Changes all messages that do not remove a user.
+    pub(super) fn narrow(&mut self, change: impl Fn(&mut UserData)) {
+        self.units.iter_mut().flatten().chain(&mut self.former).for_each(change);
+    }
 }
 
 impl Session<'_> {
@@ -55,5 +63,17 @@ impl Session<'_> {
             }
         }
         Ok(probes)
+    }
+
+    /// Returns an error if the node has refused users. They stay in doubt.
+    pub(super) fn none_refused(&mut self, refused: &[Unit]) -> Result<(), NodeError> {
+        let users: Vec<_> = refused.iter().filter_map(|unit| unit.first()?.user.as_ref()).collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        for user in &users {
+            self.doubt.add(UserId(i64::from(user.id)), user.username.clone());
+        }
+        Err(refusal(refused))
     }
 }

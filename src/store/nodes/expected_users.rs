@@ -1,6 +1,6 @@
 //! The state of users that nodes should have: who is served, with which key, through which inbounds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{query_as, query_scalar};
 
@@ -78,6 +78,12 @@ impl ServiceTags {
     #[cfg(test)]
     pub(crate) fn one(service: ServiceId, node: NodeId, tag: &str) -> Self {
         Self(HashMap::from([((service, node), vec![tag.to_owned()])]))
+    }
+
+    /// Returns the tags of all services' inbounds on `node`, sorted.
+    pub fn on(&self, node: NodeId) -> BTreeSet<&str> {
+        let of_node = self.0.iter().filter(|((_, of), _)| *of == node);
+        of_node.flat_map(|(_, tags)| tags).map(String::as_str).collect()
     }
 
     /// Returns the tags of `user`'s inbounds on `node`, sorted and without duplicates. Empty: the node should not know

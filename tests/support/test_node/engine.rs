@@ -86,7 +86,8 @@ impl Engine {
     }
 
     /// The first half of a message: has the engines serve the user on the given inbounds. For a known user, only the
-    /// tags are compared, and an engine refuses a user whom it has already, or a removal of one whom it does not have.
+    /// tags are compared, and an engine refuses a user whom it has already, or a removal of one whom it does not have. The
+    /// inbounds before a refused one are changed by then.
     /// `None`: nothing is to be done.
     pub fn change_engines(&mut self, data: &UserData) -> Result<Option<Change>, String> {
         if self.processes.behaviour.refuses_users_when_dead && !self.processes.dead.is_empty() {
@@ -102,20 +103,21 @@ impl Engine {
         if known == tags {
             return Ok(None);
         }
-        if let Some(tag) = &self.processes.behaviour.tag_without_users
-            && tags.contains(tag)
-            && !known.contains(tag)
-        {
-            return Err(format!("{tag} takes no users"));
+        let without_users = self.processes.behaviour.tag_without_users.as_ref();
+        let served = self.served.entry(user.id).or_default();
+        for tag in known.difference(&tags) {
+            if !served.remove(tag) {
+                return Err(format!("user {} is not on {tag}", user.id));
+            }
         }
-        let served = self.served.get(&user.id).cloned().unwrap_or_default();
-        if let Some(tag) = tags.difference(&known).find(|tag| served.contains(*tag)) {
-            return Err(format!("user {} is on {tag} already", user.id));
+        for tag in tags.difference(&known) {
+            if Some(tag) == without_users {
+                return Err(format!("{tag} takes no users"));
+            }
+            if !served.insert(tag.clone()) {
+                return Err(format!("user {} is on {tag} already", user.id));
+            }
         }
-        if let Some(tag) = known.difference(&tags).find(|tag| !served.contains(*tag)) {
-            return Err(format!("user {} is not on {tag}", user.id));
-        }
-        self.served.insert(user.id, tags.clone());
         Ok(Some(Change { id: user.id, user: NodeUser { username: user.username, key: user.key, tags } }))
     }
 
