@@ -37,7 +37,7 @@ pictures: ## take the README's pictures of the dashboard from the demo (needs Ch
 	@tests/support/dashboard.sh pictures
 
 # Most of the time of the tests is waiting, for leases and time limits.
-test: export RUST_TEST_THREADS ?= $(shell expr 3 '*' $$(nproc))
+test: export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
 test: ## run every test, on a Redis and a PostgreSQL started for it, and the dashboard's in a browser
 	@tests/support/services.sh run tests/support/rust_tests.sh $(CARGO)
 	@$(CARGO) build --locked --bin sarban --example test_node
