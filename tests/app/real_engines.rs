@@ -161,6 +161,19 @@ impl Trial {
         }
     }
 
+    /// Waits until the panel knows the node's inbound: the engine runs a moment before. Returns its id.
+    async fn inbound(&self) -> Value {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let inbounds = call(&self.panel, &self.token, Method::GET, "/api/inbounds", Value::Null).await;
+            if let Some(inbound) = inbounds["items"].get(0) {
+                return inbound["id"].clone();
+            }
+            assert!(Instant::now() < end, "no inbound is reported");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Asserts that the engine runs with this configuration and carries data, and that the panel says so.
     async fn serves(&self, config: &str, port: u16) {
         assert_eq!(self.node.config(self.engine.name()).as_deref(), Some(config));
@@ -202,8 +215,7 @@ async fn trial(test: &TestDatabase, engine: Engine, program: Program) {
     assert!(status.is_success(), "{answer}");
     trial.serves(&good, port).await;
     trial.shows("healthy", "").await;
-    let inbounds = call(&trial.panel, &trial.token, Method::GET, "/api/inbounds", Value::Null).await;
-    let service = json!({"name": "all", "inbound_ids": [inbounds["items"][0]["id"]]});
+    let service = json!({"name": "all", "inbound_ids": [trial.inbound().await]});
     call(&trial.panel, &trial.token, Method::POST, "/api/services", service).await;
     let objects = number(&test.db, OBJECTS).await;
     assert_eq!(objects, 10_101, "an inbound, its host, and its service");

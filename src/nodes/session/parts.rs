@@ -126,8 +126,10 @@ pub(super) fn in_batches(units: impl Iterator<Item = Unit>) -> impl Iterator<Ite
 
 /// Returns the error of a node that does not accept users. It names some of them.
 pub(super) fn refusal(units: &[Unit]) -> NodeError {
-    let users = units.iter().filter_map(|unit| unit.first());
-    let names: Vec<String> = users.take(NAMED).map(|user| id(user).to_string()).collect();
+    // In the order of ids, which the ends of streams do not have: the status is written when it changes.
+    let mut ids: Vec<u32> = units.iter().filter_map(|unit| unit.first()).map(id).collect();
+    ids.sort_unstable();
+    let names: Vec<String> = ids.iter().take(NAMED).map(u32::to_string).collect();
     let more = units.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
@@ -150,6 +152,15 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nodes::proto::User;
+
+    #[test]
+    fn refusal_names_users_in_the_order_of_their_ids() {
+        let unit = |id| vec![UserData { user: Some(User { id, ..User::default() }), inbounds: Vec::new() }];
+        let units: Vec<Unit> = (1..=12).rev().map(unit).collect();
+        let text = refusal(&units).to_string();
+        assert!(text.ends_with("by id: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"), "{text}");
+    }
 
     #[test]
     fn units_stay_whole_in_batches() {
