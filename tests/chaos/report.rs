@@ -206,10 +206,12 @@ fn changes(world: &World, report: &mut Report) {
     report.leader_changes = changes.len().saturating_sub(1);
     report.unexplained_leader_changes = changes.iter().filter(|change| change.unexplained).count();
     let (mut take_overs, mut hand_overs) = (Vec::new(), Vec::new());
-    for change in &changes {
+    for (number, change) in changes.iter().enumerate() {
         let Some(from) = &change.from else { continue };
-        // The last fault of the previous leader before the change.
-        let fault = faults.iter().rev().find(|fault| fault.name == *from && fault.at < change.at);
+        // The last fault of the previous leader in its term: an earlier one ended another.
+        let began = changes[..number].iter().rev().find(|earlier| earlier.to == *from).map(|earlier| earlier.at);
+        let in_term = |at| at < change.at && began.is_none_or(|began| began < at);
+        let fault = faults.iter().rev().find(|fault| fault.name == *from && in_term(fault.at));
         let Some(fault) = fault.filter(|fault| fault.was_leader) else { continue };
         let took = change.at - fault.at;
         if took > Duration::from_secs(10) {
