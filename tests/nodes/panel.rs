@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sarban::clock::Clock;
-use sarban::domain::ids::Epoch;
+use sarban::domain::ids::{Epoch, NodeId};
 use sarban::domain::moment::BootTime;
 use sarban::domain::term::Term;
 use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
+use sarban::store::nodes::sync_state;
 use sarban::store::users::changes;
 use sarban::store::{Db, Fence, IdList, Tx};
 use sqlx::{AssertSqlSafe, query_scalar, raw_sql};
@@ -162,8 +163,16 @@ pub async fn healthy(db: &Db, node: i64) {
 pub async fn unhealthy(db: &Db, node: i64, part: &str) {
     let text =
         format!("SELECT COUNT(*) FROM nodes WHERE id = {node} AND status = 'unhealthy' AND message LIKE '%{part}%'");
-    let what = format!("the message of node {node} contains {part:?}");
-    eventually(&what, async || number(db, &text).await == 1).await;
+    let end = Instant::now() + Duration::from_secs(30);
+    while number(db, &text).await != 1 {
+        assert!(Instant::now() < end, "the message of node {node} lacks {part:?}: {}", message(db, node).await);
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn message(db: &Db, node: i64) -> String {
+    let row = sync_state::node(db, NodeId(node)).await.unwrap().expect("the node");
+    format!("{:?} {:?}", row.status, row.message)
 }
 
 pub async fn marks(db: &Db) -> i64 {
