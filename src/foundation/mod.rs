@@ -3,6 +3,7 @@
 mod error_chain;
 mod excerpt;
 mod failure_streak;
+mod first_of;
 mod ignored_signals;
 mod mutex;
 mod printable;
@@ -12,6 +13,7 @@ mod synced_folder;
 pub use error_chain::{chain, with_sources};
 pub use excerpt::excerpt;
 pub use failure_streak::FailureStreak;
+pub use first_of::first_of;
 pub use ignored_signals::is_ignored;
 pub use mutex::lock;
 pub use printable::{escaped, escaped_in_json, is_steering};

@@ -115,7 +115,7 @@ async fn restart(
 ) -> Result<Healing, HealingError> {
     // All are read before the first restart: never is an engine restarted with anything but its own configuration.
     let mut engines = Vec::new();
-    for backend in report::read(node, &connection.fetch_backends().await?, None)?.backends {
+    for backend in report::read(node, &connection.fetch_backends().await?, None)?.offer.backends {
         let config = own_config(connection, &backend.name).await?;
         engines.push((backend.name, config));
     }

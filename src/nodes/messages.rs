@@ -42,39 +42,22 @@ impl FullList {
         self.encoded.len() + self.renewed.len()
     }
 
-    /// Returns the list with other messages. Those that have no inbounds then are left out, so that the node removes the users.
-    pub(super) async fn narrowed(self, change: impl Fn(&mut UserData)) -> Self {
-        let mut list = Self { operations: self.operations, ..Self::default() };
-        let renewed = users(&self.renewed).map(|user| (user, true));
-        for (number, (mut user, renew)) in users(&self.encoded).map(|user| (user, false)).chain(renewed).enumerate() {
-            change(&mut user);
-            if !user.inbounds.is_empty() {
-                append(if renew { &mut list.renewed } else { &mut list.encoded }, &user);
-            }
-            if number % BEFORE_YIELD == 0 {
-                yield_now().await;
-            }
-        }
-        list
-    }
-
-    /// Returns the encoded list of all users but those for whom `left_out` is true, those to be renewed and `more` included.
-    pub(super) async fn whole<'a>(
+    /// Returns the encoded list of all users, those to be renewed and `more` included, each as `change` returns it. Who has no
+    /// inbounds then is left out, so that the node removes the user.
+    pub(super) async fn whole(
         &self,
-        more: impl Iterator<Item = &'a UserData>,
-        left_out: impl Fn(&UserData) -> bool,
+        more: impl Iterator<Item = UserData>,
+        change: impl Fn(UserData) -> UserData,
     ) -> Vec<u8> {
         let mut whole = Vec::with_capacity(self.bytes());
-        for (number, user) in users(&self.encoded).chain(users(&self.renewed)).enumerate() {
-            if !left_out(&user) {
+        for (number, user) in users(&self.encoded).chain(users(&self.renewed)).chain(more).enumerate() {
+            let user = change(user);
+            if !user.inbounds.is_empty() {
                 append(&mut whole, &user);
             }
             if number % BEFORE_YIELD == 0 {
                 yield_now().await;
             }
-        }
-        for user in more {
-            append(&mut whole, user);
         }
         whole
     }
@@ -137,7 +120,8 @@ mod tests {
         let users_data = vec![message(1, &["a", "b"]), message(3, &["b"])];
         assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
         let more = message(5, &["b"]);
-        let whole = list.whole([&more].into_iter(), |user| id(user) == 3).await;
+        let without_3 = |user: UserData| if id(&user) == 3 { removal(&user) } else { user };
+        let whole = list.whole([more.clone()].into_iter(), without_3).await;
         let users_data = vec![message(1, &["a", "b"]), message(2, &["a"]), more];
         assert_eq!(UsersData::decode(whole.as_slice()), Ok(UsersData { users_data }));
         assert!(users(&list.renewed).eq([message(2, &["a"])]));

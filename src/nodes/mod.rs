@@ -3,6 +3,7 @@
 pub mod collector;
 mod connected;
 pub mod connection;
+mod damped_health;
 mod dispatcher;
 mod doubt;
 pub mod edit_lock;

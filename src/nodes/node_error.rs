@@ -100,15 +100,6 @@ pub enum NodeError {
         /// Its size and the limit.
         reason: String,
     },
-    /// The node has all its users, but for some inbounds.
-    #[error(
-        "it takes no users on these inbounds: {tags}; correct their settings on the node, or take them out of all services; \
-         users have the others"
-    )]
-    InboundsTakeNone {
-        /// Tags of the inbounds.
-        tags: String,
-    },
     /// The node answered a call with an error.
     #[error("the node refused {call}: {reason}")]
     Refused {

@@ -99,7 +99,7 @@ pub(super) async fn run_sessions(
         };
         let refused = refusals.record(&ended, session.synced());
         doubt = session.take_doubt();
-        if session.synced() {
+        if session.synced().is_some() {
             recorded = Users::new();
             // The node itself ended its call. To remove users of a change that it does not accept would only cut them off.
             if matches!(ended, SessionError::Node(NodeError::Refused { .. })) {
@@ -125,7 +125,7 @@ pub(super) async fn run_sessions(
                         continue;
                     }
                 } else {
-                    let answers = matches!(error, NodeError::Refused { .. } | NodeError::InboundsTakeNone { .. });
+                    let answers = matches!(error, NodeError::Refused { .. });
                     context.health.failed(node, error.to_string(), answers);
                 }
             }

@@ -37,17 +37,16 @@ impl Refusals {
         Self { count: 1, ..Self::default() }
     }
 
-    /// Records the end of a session. `synced`: it had a full sync. Returns whether it was a refusal of this series.
-    pub(super) fn record(&mut self, ended: &SessionError, synced: bool) -> bool {
-        if synced {
-            *self = Self::default();
-        }
-        if is_explained(ended) {
-            // All else got through. No restart helps, and one list would be refused as before.
-            *self = Self::in_parts();
+    /// Records the end of a session. `synced`: it had a full sync, and the next one is to be made this way. Returns whether it
+    /// was a refusal of this series.
+    pub(super) fn record(&mut self, ended: &SessionError, synced: Option<Way>) -> bool {
+        match synced {
+            Some(Way::Usual) => *self = Self::default(),
+            Some(Way::InParts) => *self = Self::in_parts(),
+            None => {}
         }
         // A refusal after a full sync starts no series: the next full sync shows whether it lasts.
-        let refused = is_refusal(ended) && !synced;
+        let refused = is_refusal(ended) && synced.is_none();
         if refused {
             self.count += 1;
             self.since.get_or_insert_with(Instant::now);
@@ -78,11 +77,6 @@ fn is_refusal(ended: &SessionError) -> bool {
     )
 }
 
-/// Returns whether a node took all users but for inbounds that take none.
-fn is_explained(ended: &SessionError) -> bool {
-    matches!(ended, SessionError::Node(NodeError::InboundsTakeNone { .. }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +91,7 @@ mod tests {
         let mut ways = vec![refusals.way()];
         for _ in 0..3 {
             assert!(!refusals.persist(Duration::ZERO) || ways.len() > 2);
-            refusals.record(&refused("RepopulateUsers"), false);
+            refusals.record(&refused("RepopulateUsers"), None);
             ways.push(refusals.way());
         }
         assert_eq!(ways, [Way::Usual, Way::InParts, Way::InParts, Way::InParts]);
@@ -109,7 +103,7 @@ mod tests {
     fn series_goes_on_under_the_next_leader() {
         let mut refusals = Refusals::resumed(Duration::from_secs(60));
         assert_eq!((refusals.way(), refusals.persist(Duration::from_secs(60))), (Way::InParts, false));
-        refusals.record(&refused("SyncUsers"), false);
+        refusals.record(&refused("SyncUsers"), None);
         assert_eq!([60, 90].map(|time| refusals.persist(Duration::from_secs(time))), [true, false]);
     }
 
@@ -118,15 +112,18 @@ mod tests {
         let mut refusals = Refusals::default();
         for _ in 0..9 {
             let late = NodeError::NoAnswer { call: "RepopulateUsers", limit: Duration::ZERO };
-            assert!(!refusals.record(&late.into(), false));
-            assert!(!refusals.record(&refused("FetchBackends"), false));
+            assert!(!refusals.record(&late.into(), None));
+            assert!(!refusals.record(&refused("FetchBackends"), None));
         }
         assert_eq!(refusals.way(), Way::Usual);
         for _ in 0..9 {
-            assert!(refusals.record(&refused("RepopulateUsers"), false));
+            assert!(refusals.record(&refused("RepopulateUsers"), None));
         }
-        refusals.record(&refused("SyncUsers"), true);
+        refusals.record(&refused("SyncUsers"), Some(Way::Usual));
         assert!(!refusals.persist(Duration::ZERO));
         assert_eq!(refusals.way(), Way::Usual);
+        refusals.record(&refused("SyncUsers"), Some(Way::InParts));
+        assert!(!refusals.persist(Duration::ZERO));
+        assert_eq!(refusals.way(), Way::InParts, "one list would be refused as before");
     }
 }

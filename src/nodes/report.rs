@@ -20,15 +20,25 @@ const MOST_CONFIG: usize = 64 * 1024;
 /// Characters of a refused text that the reason shows.
 const SHOWN: usize = 60;
 
-/// Reads an encoded `BackendsResponse`. Leaves out inbounds whose config names no protocol.
-pub(super) fn read(node: NodeId, reply: &[u8], first_seen: Option<FirstSeen>) -> Result<Offer, NodeError> {
-    let mut report = Report { offer: Offer { first_seen, ..Offer::default() }, without_protocol: Vec::new() };
+/// A node's report.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Engines and inbounds, without inbounds whose config names no protocol.
+    pub offer: Offer,
+    /// The tags of the inbounds of each engine, without the same ones.
+    pub tags_by_engine: Vec<Vec<String>>,
+}
+
+/// Reads an encoded `BackendsResponse`.
+pub(super) fn read(node: NodeId, reply: &[u8], first_seen: Option<FirstSeen>) -> Result<Report, NodeError> {
+    let offer = Offer { first_seen, ..Offer::default() };
+    let mut reading = Reading { report: Report { offer, tags_by_engine: Vec::new() }, without_protocol: Vec::new() };
     for content in wire::contents(reply) {
         if let (1, engine) = content.map_err(malformed)? {
-            report.read_engine(engine)?;
+            reading.read_engine(engine)?;
         }
     }
-    let Report { offer, without_protocol } = report;
+    let Reading { report, without_protocol } = reading;
     if let Some(first) = without_protocol.first() {
         tracing::warn!(
             node = node.0,
@@ -37,35 +47,24 @@ pub(super) fn read(node: NodeId, reply: &[u8], first_seen: Option<FirstSeen>) ->
             "the node offers inbounds whose config names no protocol; they are ignored"
         );
     }
-    Ok(offer)
-}
-
-/// Returns the tags of the inbounds of each engine in a report that was read.
-pub(super) fn tags_by_engine(reply: &[u8]) -> Vec<Vec<String>> {
-    let fields = |message, wanted| {
-        wire::contents(message)
-            .map_while(Result::ok)
-            .filter(move |(field, _)| *field == wanted)
-            .map(|(_, content)| content)
-    };
-    let tag = |inbound| fields(inbound, 1).last().map(|tag| String::from_utf8_lossy(tag).into_owned());
-    fields(reply, 1).map(|engine| fields(engine, 4).filter_map(tag).collect()).collect()
+    Ok(report)
 }
 
 /// A report as far as it was read.
-struct Report {
-    offer: Offer,
+struct Reading {
+    report: Report,
     /// Tags of inbounds that are left out.
     without_protocol: Vec<String>,
 }
 
-impl Report {
+impl Reading {
     fn read_engine(&mut self, engine: &[u8]) -> Result<(), NodeError> {
-        if self.offer.backends.len() == MOST_ENGINES {
+        if self.report.offer.backends.len() == MOST_ENGINES {
             return Err(refused(format!("more than {MOST_ENGINES} engines")));
         }
         let mut backend = OfferedBackend { name: String::new(), backend_type: String::new(), version: None };
         let mut backend_type = None;
+        self.report.tags_by_engine.push(Vec::new());
         for content in wire::contents(engine) {
             match content.map_err(malformed)? {
                 (1, name) => backend.name = text("the name of an engine", name, MOST_NAME)?,
@@ -76,12 +75,12 @@ impl Report {
             }
         }
         backend.backend_type = backend_type.unwrap_or_else(|| backend.name.clone());
-        self.offer.backends.push(backend);
+        self.report.offer.backends.push(backend);
         Ok(())
     }
 
     fn read_inbound(&mut self, inbound: &[u8]) -> Result<(), NodeError> {
-        if self.offer.inbounds.len() + self.without_protocol.len() == MOST_INBOUNDS {
+        if self.report.offer.inbounds.len() + self.without_protocol.len() == MOST_INBOUNDS {
             return Err(refused(format!("more than {MOST_INBOUNDS} inbounds")));
         }
         let (mut tag, mut config) = (String::new(), String::new());
@@ -95,7 +94,8 @@ impl Report {
         match protocol(&config) {
             Some(protocol) => {
                 let protocol = text("the protocol of an inbound", protocol.as_bytes(), MOST_PROTOCOL)?;
-                self.offer.inbounds.push(OfferedInbound { tag, protocol, config });
+                self.report.tags_by_engine.last_mut().into_iter().for_each(|tags| tags.push(tag.clone()));
+                self.report.offer.inbounds.push(OfferedInbound { tag, protocol, config });
             }
             None => self.without_protocol.push(tag),
         }
@@ -142,7 +142,7 @@ mod tests {
 
     fn of(backends: Vec<Backend>) -> Result<Offer, String> {
         let reply = BackendsResponse { backends }.encode_to_vec();
-        read(NodeId(1), &reply, None).map_err(|error| error.to_string())
+        read(NodeId(1), &reply, None).map(|report| report.offer).map_err(|error| error.to_string())
     }
 
     fn engine(inbounds: Vec<Inbound>) -> Backend {

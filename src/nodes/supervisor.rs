@@ -53,7 +53,7 @@ impl Supervisor {
         Self { clock, identity, wake, seed, timing, health, calls, holding, leading }
     }
 
-    /// Returns the nodes with a session, by id. Empty while this process does not lead.
+    /// Returns the nodes from which usage can be fetched, by id. Empty while this process does not lead.
     pub fn connected(&self) -> Vec<ConnectedNode> {
         self.health.connected()
     }

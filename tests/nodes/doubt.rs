@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use sarban::nodes::Timing;
+use sarban::domain::ids::UserId;
+use sarban::nodes::{ReplyMemory, Timing};
 use sarban::store::Db;
+use tokio::time::sleep;
 
 use crate::nodes::healing::{restarts, stick, stuck};
 use crate::nodes::panel::{
@@ -23,7 +25,9 @@ on_both_engines!(
     new_keys_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_refused_user,
     removals_reach_the_node_beside_a_user_removed_by_half,
+    usage_is_fetched_beside_a_refused_user,
     users_of_an_inbound_that_takes_none_keep_the_others,
+    users_whom_an_inbound_lost_are_taken_off_nothing,
     change_that_came_whole_causes_no_restart,
 );
 
@@ -172,11 +176,26 @@ async fn removals_reach_the_node_beside_a_user_removed_by_half(db: Db) {
     assert_eq!(restarts(&node).len(), 0);
 }
 
+async fn usage_is_fetched_beside_a_refused_user(db: Db) {
+    let (node, panel) = without_healing(&db).await;
+    unhealthy(&db, 1, "by id: 3").await;
+    for bytes in [500, 700] {
+        // Several sessions: none of them gets through.
+        sleep(Duration::from_millis(500)).await;
+        node.add_usage(1, bytes);
+        let connected = panel.supervisor.connected().pop().expect("a connection");
+        let usage = connected.fetch_usage(UserId(6), &ReplyMemory::default()).await.unwrap();
+        assert_eq!(usage.entries, [(UserId(1), bytes)]);
+    }
+    drop(node);
+    eventually("a node that is gone is not asked", async || panel.supervisor.connected().is_empty()).await;
+}
+
 async fn users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
     // What a node without acknowledgements refuses late, on a machine that is busy, looks accepted.
     let node = TestNode::start(Options { acknowledge: true, ..Options::default() }).await.unwrap();
     // A node that refuses a user for longer than that has its engines restarted.
-    let _panel = in_step_with(&db, &node, 12, Timing { refused: Duration::from_millis(300), ..brisk() }).await;
+    let panel = in_step_with(&db, &node, 12, Timing { refused: Duration::from_millis(300), ..brisk() }).await;
     node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
     let before = node.events().len();
     give(&db, "vmess", 12).await;
@@ -193,14 +212,52 @@ async fn users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
     eventually("the disabled user is gone", async || on_vless() == 12).await;
     revoke(&db, 2, "new-2").await;
     eventually("the new key is there", async || node.users().get(&2).is_some_and(|user| user.key == "new-2")).await;
+    // The session goes on, and looks whether the inbound takes users again.
+    let connected = || panel.supervisor.connected().len();
+    assert_eq!(connected(), 1, "usage is fetched");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(connected(), 1);
     let events = node.events().split_off(before);
     let removed = |user| events.iter().filter(|event| **event == Event::Removed { id: user }).count();
-    assert_eq!([1, 5, 12].map(removed), [0, 1, 0], "nobody else is cut off meanwhile");
+    assert_eq!([1, 2, 5, 12].map(removed), [0, 1, 1, 0], "nobody else is cut off meanwhile, and nobody twice");
     eventually("nobody is left", async || node.users().len() == 12 && node.apart().is_empty()).await;
     node.behave(Behaviour::default());
     healthy(&db, 1).await;
     assert!(node.users().values().all(|user| user.tags.len() == 2) && node.apart().is_empty());
     assert_eq!(restarts(&node).len(), 0);
+}
+
+async fn users_whom_an_inbound_lost_are_taken_off_nothing(db: Db) {
+    let node = TestNode::start(Options { acknowledge: true, ..Options::default() }).await.unwrap();
+    let _panel = in_step_with(&db, &node, 12, Timing { refused: Duration::from_millis(300), ..brisk() }).await;
+    give(&db, "vmess", 12).await;
+    let on_both = || node.users().values().filter(|user| user.tags.len() == 2).count();
+    eventually("all are on both inbounds", async || on_both() == 12 && node.apart().is_empty()).await;
+    let other = "INSERT INTO services (id, name) VALUES (2, 'other');
+                 INSERT INTO inbounds_services SELECT id, 2 FROM inbounds WHERE tag = 'vmess'";
+    sql(&db, other).await;
+    // The node's memory has them there, and its engine does not.
+    node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
+    node.restart_engines();
+    let before = node.events().len();
+    let new =
+        "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (13, 'other', 'k13', 'never', 0);
+               INSERT INTO users_services (user_id, service_id) VALUES (13, 2)";
+    change(&db, new, [13]).await;
+    unhealthy(&db, 1, "no users on these inbounds: vmess;").await;
+    insert(&db, 14).await;
+    enable(&db, 14).await;
+    eventually("another one is there", async || node.users().contains_key(&14)).await;
+    change(&db, "UPDATE users SET note = 'changed' WHERE id = 4", [4]).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    unhealthy(&db, 1, "no users on these inbounds: vmess;").await;
+    let of_users = |event: &Event| matches!(event, Event::Removed { id } | Event::Retagged { id } if *id <= 12);
+    assert!(!node.events().split_off(before).iter().any(of_users));
+    assert_eq!((on_both(), restarts(&node).len()), (12, 0));
+    assert!(node.users()[&14].tags.iter().eq(["vless"]));
+    node.behave(Behaviour::default());
+    healthy(&db, 1).await;
+    assert_eq!(on_both(), 13);
 }
 
 async fn change_that_came_whole_causes_no_restart(db: Db) {

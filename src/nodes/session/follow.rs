@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{BATCH, Session};
+use super::Session;
+use super::units::BATCH;
 use crate::domain::ids::UserId;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::{PendingChange, Received, Receiver};
@@ -27,8 +28,17 @@ struct Progress {
     closing: Option<Closing>,
     /// A change of a user in the closing batch. It waits for the batch: two streams have no order.
     held: Option<PendingChange>,
-    /// A full sync is due: no more changes are taken from the queue.
-    full_sync_due: bool,
+    /// Why no more changes are taken from the queue.
+    pause: Option<Pause>,
+}
+
+/// Why the sending of changes pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// The time is over.
+    Time,
+    /// A full sync is wanted.
+    FullSync,
 }
 
 struct Closing {
@@ -39,15 +49,14 @@ struct Closing {
 enum Event {
     StreamBroke(NodeError),
     BatchEnded(Result<(), NodeError>, Batch),
-    FullSyncDue,
+    Pause(Pause),
     Received(Received),
     QueueEmpty,
 }
 
 impl Session<'_> {
-    /// Sends changes as they come. Returns when a full sync is due and every change sent before is confirmed.
-    ///
-    /// Changes continue over the next stream while the end of the last one is awaited.
+    /// Sends changes as they come, until a full sync is due: at that time, if one is wanted, or if an inbound takes users
+    /// again. Every change sent before is confirmed then.
     pub(super) async fn follow(
         &mut self,
         stream: &mut SyncStream,
@@ -55,9 +64,33 @@ impl Session<'_> {
         due: Instant,
         resync: &Notify,
     ) -> Result<(), SessionError> {
+        let (_, longest) = self.context.timing.backoff;
+        loop {
+            let until = if self.unusable.is_empty() { due } else { due.min(Instant::now() + longest) };
+            let pause = self.send_changes(stream, changes, until, resync).await?;
+            if pause == Pause::FullSync || Instant::now() >= due || self.is_usable_again(stream).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends changes as they come. Returns when `until` is over or a full sync is wanted, and every change sent before is
+    /// confirmed.
+    ///
+    /// Changes continue over the next stream while the end of the last one is awaited.
+    async fn send_changes(
+        &mut self,
+        stream: &mut SyncStream,
+        changes: &Receiver,
+        until: Instant,
+        resync: &Notify,
+    ) -> Result<Pause, SessionError> {
         let mut progress = Progress::default();
-        while !progress.is_done() {
-            match progress.next_event(stream, changes, due, resync).await {
+        loop {
+            if let Some(pause) = progress.ended() {
+                return Ok(pause);
+            }
+            match progress.next_event(stream, changes, until, resync).await {
                 Event::StreamBroke(error) => return Err(error.into()),
                 Event::BatchEnded(ended, batch) => {
                     ended?;
@@ -72,7 +105,8 @@ impl Session<'_> {
                         self.send_change(stream, change).await?;
                     }
                 }
-                Event::FullSyncDue | Event::Received(Received::Overflowed) => progress.full_sync_due = true,
+                Event::Pause(pause) => progress.pause = Some(pause),
+                Event::Received(Received::Overflowed) => progress.pause = Some(Pause::FullSync),
                 Event::Received(Received::Change(change)) if progress.is_closing(change.user.id) => {
                     progress.held = Some(change);
                 }
@@ -86,13 +120,13 @@ impl Session<'_> {
                 }
             }
         }
-        Ok(())
     }
 }
 
 impl Progress {
-    fn is_done(&self) -> bool {
-        self.full_sync_due && self.sent.is_empty() && self.closing.is_none() && self.held.is_none()
+    /// Returns the pause if every change that was sent is confirmed.
+    fn ended(&self) -> Option<Pause> {
+        self.pause.filter(|_| self.sent.is_empty() && self.closing.is_none() && self.held.is_none())
     }
 
     fn is_closing(&self, user: UserId) -> bool {
@@ -103,17 +137,17 @@ impl Progress {
         &mut self,
         stream: &mut SyncStream,
         changes: &Receiver,
-        due: Instant,
+        until: Instant,
         resync: &Notify,
     ) -> Event {
-        let takes_changes = !self.full_sync_due && self.held.is_none() && self.sent.len() < BATCH;
+        let takes_changes = self.pause.is_none() && self.held.is_none() && self.sent.len() < BATCH;
         let may_close = self.closing.is_none() && !self.sent.is_empty();
         tokio::select! {
             biased;
             error = stream.broken() => Event::StreamBroke(error),
             (ended, batch) = end_of(&mut self.closing) => Event::BatchEnded(ended, batch),
-            () = sleep_until(due), if !self.full_sync_due => Event::FullSyncDue,
-            () = resync.notified(), if !self.full_sync_due => Event::FullSyncDue,
+            () = sleep_until(until), if self.pause.is_none() => Event::Pause(Pause::Time),
+            () = resync.notified(), if self.pause.is_none() => Event::Pause(Pause::FullSync),
             received = changes.next(), if takes_changes => Event::Received(received),
             () = ready(()), if may_close => Event::QueueEmpty,
         }

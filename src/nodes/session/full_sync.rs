@@ -8,17 +8,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::parts::{Refused, Unit, in_batches};
-use super::unusable::Unusable;
+use super::parts::Refused;
+use super::units::{Unit, in_batches};
 use super::{Session, SyncedKeys};
+use crate::nodes::connected::ConnectedNode;
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
 use crate::nodes::full_lists::{MemoryPermit, Renewal};
 use crate::nodes::messages::{self, id};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
+use crate::nodes::proto::UserData;
 use crate::nodes::refusals::Way;
-use crate::nodes::report;
+use crate::nodes::report::{self, Report};
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
 use crate::store::nodes::edit_lock;
@@ -65,44 +67,50 @@ impl Session<'_> {
     /// Runs a full sync, over `stream` or a new one. Returns the stream and the number of operations.
     pub(super) async fn full_sync(
         &mut self,
-        connection: &NodeConnection,
+        connected: &ConnectedNode,
         calls: &TaskTracker,
         changes: &Receiver,
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
     ) -> Result<(SyncStream, usize), SessionError> {
+        let connection = &connected.connection;
         self.engine_is_settled().await?;
         let started = Instant::now();
-        let clock = self.record_offer(connection, changes, first_seen).await?;
+        let (clock, engines) = self.record_offer(connection, changes, first_seen).await?;
+        if !self.synced {
+            // The full sync of a large node takes minutes.
+            self.context.health.reachable(connected.clone());
+        }
         let initial = SyncedKeys { before_last: clock.synced, last: clock.synced };
         let keys = *self.keys.get_or_insert(initial);
         let db = self.context.fence.db();
         let renewal = Renewal { after: keys.before_last.min(clock.synced), doubt: self.doubt.clone() };
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
-        let mut probes = self.probes(&list.users).await?;
+        let probes = self.probes(&list.users).await?;
         changes.add_full_list(std::mem::take(&mut list.users));
         let operations = list.operations;
         let limit = self.context.timing.limit(operations);
         let mut opened = stream;
-        let way = if self.synced { Way::Usual } else { self.way };
-        let (mut unusable, mut refused) = (Unusable::default(), Refused::default());
-        let encoded = match way {
+        let mut refused = Refused::default();
+        let encoded = match self.way {
             Way::Usual => std::mem::take(&mut list.encoded),
             Way::InParts => {
                 // It takes much longer than a list.
                 memory = self.as_slow(memory)?;
-                let mut stream = self.open_stream(connection, calls).await?;
-                unusable = self.unusable(&mut stream).await?;
-                if !unusable.is_empty() {
-                    list = list.narrowed(|message| unusable.leave_out(message)).await;
-                    probes.narrow(|message| unusable.leave_out(message));
-                }
-                refused = self.send_in_parts(&mut stream, &list, probes.units.clone()).await?;
+                let mut stream = match opened {
+                    Some(stream) => stream,
+                    None => self.open_stream(connection, calls).await?,
+                };
+                self.find_unusable(&mut stream, &engines).await?;
+                refused = self.send_in_parts(&mut stream, &list, &probes).await?;
                 opened = Some(stream);
-                let left_out = refused.left_out();
-                let kept = probes.former.iter().filter(|user| refused.known.contains(&id(user)));
-                list.whole(kept, |user| left_out.contains(&id(user))).await
+                let (left_out, unusable) = (refused.left_out(), &self.unusable);
+                let change = |user: UserData| match left_out.contains(&id(&user)) {
+                    true => messages::removal(&user),
+                    false => unusable.narrowed(user),
+                };
+                list.whole(refused.as_known(&probes), change).await
             }
         };
 
@@ -114,20 +122,17 @@ impl Session<'_> {
             Some(stream) => stream,
             None => self.open_stream(connection, calls).await?,
         };
-        match way {
+        match self.way {
             Way::Usual => {
                 let renewed = messages::users(&list.renewed).map(|user| vec![user]);
                 self.send_units(&mut stream, renewed.chain(probes.units)).await?;
             }
-            Way::InParts => {
-                none_refused?;
-                self.doubt = Doubt::default();
-                unusable.none()?;
-            }
+            Way::InParts => none_refused?,
         }
 
         self.in_flight = false;
         self.synced = true;
+        self.way = if self.unusable.is_empty() { Way::Usual } else { Way::InParts };
         self.doubt = Doubt::default();
         self.renewed.clear();
         self.keys = Some(SyncedKeys { before_last: keys.last, last: clock.now });
@@ -159,16 +164,16 @@ impl Session<'_> {
         SyncStream::open(opener).await
     }
 
-    /// Writes the node's engines and inbounds to the database, and that a full sync has started.
+    /// Writes the node's engines and inbounds to the database, and that a full sync has started. Returns the tags of the
+    /// inbounds of each engine, too.
     async fn record_offer(
         &mut self,
         connection: &NodeConnection,
         changes: &Receiver,
         first_seen: Option<FirstSeen>,
-    ) -> Result<KeyClock, SessionError> {
-        let report = connection.fetch_backends().await?;
-        let offer = report::read(self.node, &report, first_seen)?;
-        self.engines = report::tags_by_engine(&report);
+    ) -> Result<(KeyClock, Vec<Vec<String>>), SessionError> {
+        let Report { offer, tags_by_engine } =
+            report::read(self.node, &connection.fetch_backends().await?, first_seen)?;
         let replaces_dropped = changes.start_full_sync();
         let now = self.context.clock.now();
         match sync_state::begin_sync(&self.context.fence, self.node, &offer, replaces_dropped, now).await? {
@@ -190,7 +195,7 @@ impl Session<'_> {
                 if differs {
                     self.context.health.new_report.send_replace(());
                 }
-                Ok(clock)
+                Ok((clock, tags_by_engine))
             }
         }
     }

@@ -5,7 +5,9 @@ mod follow;
 mod full_sync;
 mod parts;
 mod probes;
+mod units;
 mod unusable;
+mod unusable_search;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,11 +21,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::unusable::Unusable;
 use super::connected::ConnectedNode;
 use super::connection::{NodeConnection, Target};
 use super::doubt::Doubt;
 use super::full_lists::FullLists;
 use super::messages;
+use super::node_error::NodeError;
 use super::node_health::HealthRegistry;
 use super::pending_changes::{PendingChange, Tracker};
 use super::proto::UserData;
@@ -39,9 +43,6 @@ use crate::foundation::with_sources;
 use crate::store::Fence;
 use crate::store::nodes::doubt::Users;
 use crate::store::nodes::{hold, sync_state};
-
-/// Changes per stream. A node takes about 10 ms for a change, and a stream must come to its end before this process does.
-const BATCH: usize = 200;
 
 /// State shared by all sessions of a term.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub(super) struct Context {
 pub(super) struct Session<'a> {
     context: &'a Context,
     node: NodeId,
-    /// How the first full sync is made.
+    /// How the next full sync is made.
     way: Way,
     /// A full sync has ended.
     synced: bool,
@@ -82,8 +83,8 @@ pub(super) struct Session<'a> {
     doubt: Doubt,
     /// The node's running calls.
     calls: Option<TaskTracker>,
-    /// The tags of the inbounds of each of the node's engines.
-    engines: Vec<Vec<String>>,
+    /// Inbounds that all messages leave out.
+    unusable: Unusable,
 }
 
 /// How far full syncs have renewed changed keys, as readings of the clock `key_change`.
@@ -108,7 +109,7 @@ impl<'a> Session<'a> {
             in_flight: false,
             doubt,
             calls: None,
-            engines: Vec::new(),
+            unusable: Unusable::default(),
         }
     }
 
@@ -120,17 +121,17 @@ impl<'a> Session<'a> {
         resync: &Notify,
         rng: &mut StdRng,
     ) -> SessionError {
-        let ended = self.serve(target, coefficient, resync, rng).await;
-        self.context.health.disconnected(self.node);
-        match ended {
-            Err(error) => error,
-            Ok(never) => match never {},
+        let Err(error) = self.serve(target, coefficient, resync, rng).await;
+        // A node that refuses a user counts the bytes of all others.
+        if !matches!(error, SessionError::Node(NodeError::Refused { .. })) {
+            self.context.health.disconnected(self.node);
         }
+        error
     }
 
-    /// Returns whether the session had a full sync.
-    pub(super) const fn synced(&self) -> bool {
-        self.synced
+    /// Returns how the next full sync is to be made, if the session had one.
+    pub(super) fn synced(&self) -> Option<Way> {
+        self.synced.then_some(self.way)
     }
 
     /// Returns whom the next session is to see to.
@@ -188,14 +189,15 @@ impl<'a> Session<'a> {
         let calls = self.context.calls.of(target);
         self.calls = Some(calls.clone());
         let first_seen = connection.first_seen(target);
-        let (mut stream, operations) = self.full_sync(&connection, &calls, &changes, None, first_seen).await?;
+        let connected = ConnectedNode::new(self.node, coefficient, connection);
+        let (mut stream, operations) = self.full_sync(&connected, &calls, &changes, None, first_seen).await?;
         // The node may still be applying a list that it got over an earlier connection, perhaps from another leader,
         // and may thereby undo this one. So a second full sync follows when that list must have ended.
         let mut pause = timing.limit(operations).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
         loop {
-            self.context.health.in_step(ConnectedNode::new(self.node, coefficient, connection.clone()));
+            self.context.health.in_step(self.node, self.unusable.fault());
             self.follow(&mut stream, &changes, Instant::now() + pause, resync).await?;
-            (stream, _) = self.full_sync(&connection, &calls, &changes, Some(stream), None).await?;
+            (stream, _) = self.full_sync(&connected, &calls, &changes, Some(stream), None).await?;
             pause = timing.resync.mul_f64(rng.random_range(0.9..1.1));
         }
     }
@@ -220,7 +222,7 @@ impl<'a> Session<'a> {
 
     async fn send(&mut self, stream: &mut SyncStream, message: UserData) -> Result<(), SessionError> {
         self.before_send()?;
-        Ok(stream.send(message).await?)
+        Ok(stream.send(self.unusable.narrowed(message)).await?)
     }
 
     /// To be called directly before each send: a deposed leader must send nothing.

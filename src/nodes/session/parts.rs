@@ -4,17 +4,15 @@ use std::collections::HashSet;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tonic::Code;
 
-use super::{BATCH, Session};
+use super::Session;
+use super::probes::Probes;
+use super::units::{Unit, in_batches, refusal};
 use crate::nodes::messages::{self, FullList, id};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::SyncStream;
-
-/// The messages about one user that belong together, in their order.
-pub(super) type Unit = Vec<UserData>;
 
 /// The users that a node refused.
 #[derive(Default)]
@@ -26,6 +24,11 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    /// Returns the users in doubt whom the node has in its memory, as it has them there.
+    pub(super) fn as_known(&self, probes: &Probes) -> impl Iterator<Item = UserData> {
+        probes.former.iter().filter(|user| self.known.contains(&id(user))).cloned()
+    }
+
     /// Returns the ids of users that a list is to leave out.
     pub(super) fn left_out(&self) -> HashSet<u32> {
         self.units.iter().flatten().map(id).filter(|user| !self.known.contains(user)).collect()
@@ -39,34 +42,62 @@ const STREAMS: usize = 16;
 /// Most refused batches whose users are sent one by one: that takes about a minute with a node that sends no acknowledgement.
 const MOST_BATCHES: usize = 10;
 
-/// Most refused users that the status of a node names.
-const NAMED: usize = 10;
 /// Most users that a node refuses because a call was cut off in the middle of them: one for each of some streams. More are
 /// refused for another reason, such as an engine that has ended, and left out of a list they would lose the inbounds that
 /// they have.
 const MOST_REFUSED: usize = 10;
 
 impl Session<'_> {
-    /// Sends the users of a list, with those whose keys are renewed removed first, and these units.
+    /// Sends the users of a list, with those whose keys are renewed removed first, and the users in doubt.
     pub(super) async fn send_in_parts(
         &mut self,
         stream: &mut SyncStream,
         list: &FullList,
-        units: Vec<Unit>,
+        probes: &Probes,
     ) -> Result<Refused, SessionError> {
         let listed = messages::users(&list.encoded).map(|user| vec![user]);
         let renewed = messages::users(&list.renewed).map(|user| vec![messages::removal(&user), user]);
-        let all = units.into_iter().chain(renewed).chain(listed.take(MOST));
-        let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?;
-        let singly = refused.into_iter().flatten().map(|unit| vec![unit]);
-        let units: Vec<Unit> = self.send_each(stream, singly, usize::MAX).await?.into_iter().flatten().collect();
+        let all = probes.units.iter().cloned().chain(renewed).chain(listed.take(MOST));
+        // All users of inbounds that take none any more may be refused at first.
+        let most = if self.unusable.is_empty() { MOST_BATCHES } else { usize::MAX };
+        let refused = self.send_each(stream, in_batches(all), most).await?.into_iter().flatten();
+        let refused = self.send_singly(stream, refused).await?;
+        let units = self.keep_on_unusable(stream, refused).await?;
         if units.len() > MOST_REFUSED {
             return Err(refusal(&units).into());
         }
-        let removals = units.iter().filter_map(|unit| Some(vec![vec![messages::removal(unit.first()?)]]));
-        let known = self.send_each(stream, removals, usize::MAX).await?;
-        let known = known.iter().flatten().flatten().map(id).collect();
-        Ok(Refused { units, known })
+        let removals = units.iter().filter_map(|unit| Some(vec![messages::removal(unit.first()?)]));
+        let known = self.send_singly(stream, removals).await?.iter().flatten().map(id).collect();
+        let refused = Refused { units, known };
+        let former = refused.as_known(probes).map(|user| vec![user]).collect();
+        self.keep_on_unusable(stream, former).await?;
+        Ok(refused)
+    }
+
+    /// Sends units that were refused without the inbounds that take no users once more with them: a node that has a user there
+    /// in its memory has nothing to do then. Returns those that it refuses all the same.
+    async fn keep_on_unusable(&mut self, stream: &mut SyncStream, units: Vec<Unit>) -> Result<Vec<Unit>, SessionError> {
+        if self.unusable.is_empty() {
+            return Ok(units);
+        }
+        // Who is to be removed first can't stay there.
+        let (stay, mut refused): (Vec<Unit>, Vec<Unit>) = units.into_iter().partition(|unit| unit.len() == 1);
+        self.unusable.keep(&stay);
+        let batches = self.send_each(stream, in_batches(stay.into_iter()), usize::MAX).await?;
+        let others = self.send_singly(stream, batches.into_iter().flatten()).await?;
+        self.unusable.keep_no_longer(&others);
+        refused.extend(others);
+        Ok(refused)
+    }
+
+    /// Sends each unit in a stream of its own. Returns those that the node refused.
+    async fn send_singly(
+        &mut self,
+        stream: &mut SyncStream,
+        units: impl Iterator<Item = Unit>,
+    ) -> Result<Vec<Unit>, SessionError> {
+        let refused = self.send_each(stream, units.map(|unit| vec![unit]), usize::MAX).await?;
+        Ok(refused.into_iter().flatten().collect())
     }
 
     /// Sends each part in a stream of its own. Returns those that the node refused; more than `most` are an error.
@@ -109,33 +140,6 @@ impl Session<'_> {
     }
 }
 
-/// Collects units into batches.
-pub(super) fn in_batches(units: impl Iterator<Item = Unit>) -> impl Iterator<Item = Vec<Unit>> {
-    let mut units = units.fuse();
-    std::iter::from_fn(move || {
-        let (mut batch, mut messages) = (Vec::new(), 0);
-        while messages < BATCH
-            && let Some(unit) = units.next()
-        {
-            messages += unit.len();
-            batch.push(unit);
-        }
-        (!batch.is_empty()).then_some(batch)
-    })
-}
-
-/// Returns the error of a node that does not accept users. It names some of them.
-pub(super) fn refusal(units: &[Unit]) -> NodeError {
-    // In the order of ids, which the ends of streams do not have: the status is written when it changes.
-    let mut ids: Vec<u32> = units.iter().filter_map(|unit| unit.first()).map(id).collect();
-    ids.sort_unstable();
-    let names: Vec<String> = ids.iter().take(NAMED).map(u32::to_string).collect();
-    let more = units.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let reason = format!("it does not accept these of its users, by id: {}{more}", names.join(", "));
-    NodeError::Refused { call: "SyncUsers", code: Code::Unknown, reason }
-}
-
 fn judge(
     ended: Option<(Vec<Unit>, Result<(), NodeError>)>,
     refused: &mut Vec<Vec<Unit>>,
@@ -147,28 +151,4 @@ fn judge(
         Some((_, Ok(()))) | None => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nodes::proto::User;
-
-    #[test]
-    fn refusal_names_users_in_the_order_of_their_ids() {
-        let unit = |id| vec![UserData { user: Some(User { id, ..User::default() }), inbounds: Vec::new() }];
-        let units: Vec<Unit> = (1..=12).rev().map(unit).collect();
-        let text = refusal(&units).to_string();
-        assert!(text.ends_with("by id: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"), "{text}");
-    }
-
-    #[test]
-    fn units_stay_whole_in_batches() {
-        let unit = |messages| vec![UserData::default(); messages];
-        let units = [unit(BATCH - 1), unit(2), unit(1), unit(0)];
-        let sizes: Vec<Vec<usize>> =
-            in_batches(units.into_iter()).map(|batch| batch.iter().map(Vec::len).collect()).collect();
-        assert_eq!(sizes, [vec![BATCH - 1, 2], vec![1, 0]]);
-        assert_eq!(in_batches(std::iter::empty()).count(), 0);
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::Session;
-use super::parts::{Unit, refusal};
+use super::units::{Unit, refusal};
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::nodes::messages::{self, user_data};
@@ -24,13 +24,6 @@ pub(super) struct Probes {
     pub units: Vec<Unit>,
     /// The users as the node has them in its memory, if it does.
     pub former: Vec<UserData>,
-}
-
-impl Probes {
-    /// Changes all messages that do not remove a user.
-    pub(super) fn narrow(&mut self, change: impl Fn(&mut UserData)) {
-        self.units.iter_mut().flatten().chain(&mut self.former).for_each(change);
-    }
 }
 
 impl Session<'_> {

@@ -1,5 +1,6 @@
 //! Members of operators' templates that a core refuses from a version on.
 
+use crate::foundation::first_of;
 use crate::subscription::client::Version;
 
 /// Members that a warning names, at most.
@@ -9,14 +10,10 @@ const MAX_NAMED: usize = 5;
 /// without any. They are sorted by version.
 pub fn warning(core: &str, refused: &[(String, Version)]) -> Option<String> {
     let (_, Version(major, minor, _)) = refused.first()?;
-    let named: Vec<&str> = refused.iter().take(MAX_NAMED).map(|(place, _)| place.as_str()).collect();
-    let more = match refused.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let places: Vec<&str> = refused.iter().map(|(place, _)| place.as_str()).collect();
     Some(format!(
-        "{core} {major}.{minor} and later refuse {}{more}: these clients, and apps that do not name their version, get the \
+        "{core} {major}.{minor} and later refuse {}: these clients, and apps that do not name their version, get the \
          built-in template",
-        named.join(", ")
+        first_of(&places, MAX_NAMED)
     ))
 }

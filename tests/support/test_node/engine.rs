@@ -159,9 +159,11 @@ impl Engine {
         self.users.keys().chain(self.served.keys()).filter(|id| tags(id) != served(id)).copied().collect()
     }
 
-    /// Restarts the engines, which get the users in memory.
+    /// Restarts the engines, which get the users in memory as far as their inbounds take users.
     pub fn restart(&mut self) {
-        self.served = self.users.iter().map(|(id, user)| (*id, user.tags.clone())).collect();
+        let without_users = self.processes.behaviour.tag_without_users.as_ref();
+        let tags = |user: &NodeUser| user.tags.iter().filter(|tag| Some(*tag) != without_users).cloned().collect();
+        self.served = self.users.iter().map(|(id, user)| (*id, tags(user))).collect();
     }
 
     pub fn add_usage(&mut self, user: u32, bytes: u64) {

@@ -13,6 +13,11 @@ impl Inner {
         self.engine().processes.behaviour = behaviour;
     }
 
+    /// Restarts the engines by themselves, which get the users in the node's memory.
+    pub fn restart_engines(&self) {
+        self.engine().restart();
+    }
+
     /// Fails the next `calls` calls of RestartBackend.
     pub fn fail_restarts(&self, calls: u32) {
         self.restart_failures.store(calls, SeqCst);
