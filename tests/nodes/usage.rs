@@ -14,6 +14,7 @@ use crate::support::test_node::{Options, RawReply, TestNode, Totals};
 
 on_both_engines!(
     every_byte_is_fetched_once,
+    bytes_are_fetched_during_the_first_full_sync,
     lost_reply_is_ambiguous,
     closed_connection_is_not_sent,
     silent_node_times_out_after_30_s_and_still_has_its_bytes,
@@ -51,6 +52,18 @@ async fn every_byte_is_fetched_once(db: Db) {
     assert_eq!(fetch(&fetching, 2).await.unwrap(), [(UserId(1), 7)], "a fetch outlives the term");
     let Totals { produced, read, lost } = node.totals();
     assert_eq!((produced, lost), (read, 0));
+}
+
+async fn bytes_are_fetched_during_the_first_full_sync(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    in_step(&db, &node, 2).await.step_down().await;
+    node.restart();
+    node.add_usage(1, 50);
+    node.slow_engines(Duration::from_secs(5));
+    let next = Panel::lead(&db).await;
+    let usage = fetch(&connected(&next).await, 2).await.unwrap();
+    assert_eq!((usage, node.users().len()), (vec![(UserId(1), 50)], 0));
+    node.slow_engines(Duration::ZERO);
 }
 
 async fn lost_reply_is_ambiguous(db: Db) {
