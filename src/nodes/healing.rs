@@ -81,6 +81,9 @@ pub(super) async fn heal(context: &Arc<Context>, row: &NodeRow) -> Result<Healin
 
 /// Has the usage collector fetch the node's bytes, which a restart of the engines may reset, and then no more.
 async fn fetch_last_usage(context: &Context, node: NodeId, coefficient: f64, connection: &NodeConnection) {
+    if let Some(former) = context.health.disconnected(node) {
+        former.close().await;
+    }
     let connected = ConnectedNode::new(node, coefficient, connection.clone());
     context.health.reachable(connected.clone());
     timeout(context.timing.last_usage, connected.was_asked()).await.ok();

@@ -69,8 +69,8 @@ impl HealthRegistry {
     }
 
     /// Records that usage can't be fetched from a node any more.
-    pub(super) fn disconnected(&self, node: NodeId) {
-        self.state().connected.remove(&node);
+    pub(super) fn disconnected(&self, node: NodeId) -> Option<ConnectedNode> {
+        self.state().connected.remove(&node)
     }
 
     /// Records why a node's session failed. `answers`: the node itself answered with the error.

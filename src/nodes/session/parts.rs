@@ -69,8 +69,11 @@ impl Session<'_> {
         let removals = units.iter().filter_map(|unit| Some(vec![messages::removal(unit.first()?)]));
         let known = self.send_singly(stream, removals).await?.iter().flatten().map(id).collect();
         let refused = Refused { units, known };
-        let former = refused.as_known(probes).map(|user| vec![user]).collect();
-        self.keep_on_unusable(stream, former).await?;
+        // A list is to have them as the node's memory has them.
+        let listed = refused.units.iter().filter_map(|unit| unit.last()).filter(|user| !user.inbounds.is_empty());
+        let listed = listed.filter(|user| refused.known.contains(&id(user))).cloned();
+        let known = refused.as_known(probes).chain(listed).map(|user| vec![user]).collect();
+        self.keep_on_unusable(stream, known).await?;
         Ok(refused)
     }
 
