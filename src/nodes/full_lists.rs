@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::yield_now;
 
 use super::doubt::Doubt;
-use super::messages::FullList;
+use super::messages::{FullList, Renew};
 use super::session_error::SessionError;
 use crate::domain::ids::{NodeId, UserId};
 use crate::foundation::lock;
@@ -51,8 +51,11 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    fn includes(&self, user: &NodeUser) -> bool {
-        user.key_change_seq > self.after || self.doubt.is_about(user.id)
+    fn of(&self, user: &NodeUser) -> Option<Renew> {
+        if user.key_change_seq > self.after {
+            return Some(Renew::NewKey);
+        }
+        self.doubt.is_about(user.id).then_some(Renew::InDoubt)
     }
 }
 
@@ -154,7 +157,7 @@ async fn build(db: &Db, requests: &[Request]) -> Result<Vec<FullList>, StoreErro
         for batch in page.chunks((BATCH / requests.len().max(1)).max(1)) {
             for user in batch {
                 for (request, list) in requests.iter().zip(&mut lists) {
-                    list.add(user, &tags.of(user, request.node), request.renewal.includes(user));
+                    list.add(user, &tags.of(user, request.node), request.renewal.of(user));
                 }
             }
             yield_now().await;

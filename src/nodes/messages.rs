@@ -24,17 +24,29 @@ pub(super) struct FullList {
     /// Users whose key changed, and users in doubt. `encoded` leaves them out, so that the node removes them, and they are
     /// sent after it: for a user that it has, a node compares tags only and would keep the old key. Encoded like the others.
     pub renewed: Vec<u8>,
+    /// The ids of those of them whose key changed.
+    pub new_keys: UserSet,
     /// The ids of all users.
     pub users: UserSet,
 }
 
+/// Why a node is to remove a user before it gets the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renew {
+    NewKey,
+    InDoubt,
+}
+
 impl FullList {
     /// Adds a user with the tags of the user's inbounds. `renew`: the node is to remove the user first.
-    pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew: bool) {
+    pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew: Option<Renew>) {
         let Some(message) = (!tags.is_empty()).then(|| user_data(user, tags)).flatten() else { return };
         self.users.insert(user.id);
         self.operations += operations(&message);
-        append(if renew { &mut self.renewed } else { &mut self.encoded }, &message);
+        if renew == Some(Renew::NewKey) {
+            self.new_keys.insert(user.id);
+        }
+        append(if renew.is_some() { &mut self.renewed } else { &mut self.encoded }, &message);
     }
 
     /// Returns the number of bytes that the messages take.
@@ -112,10 +124,10 @@ mod tests {
         let user =
             |id: i64| NodeUser { username: format!("user{id}"), key: "k".repeat(200), ..NodeUser::gone(UserId(id)) };
         let mut list = FullList::default();
-        list.add(&user(1), &["a", "b"], false);
-        list.add(&user(2), &["a"], true);
-        list.add(&user(3), &["b"], false);
-        list.add(&user(4), &[], false);
+        list.add(&user(1), &["a", "b"], None);
+        list.add(&user(2), &["a"], Some(Renew::NewKey));
+        list.add(&user(3), &["b"], None);
+        list.add(&user(4), &[], None);
         let message = |id, tags: &[&str]| user_data(&user(id), tags).unwrap();
         let users_data = vec![message(1, &["a", "b"]), message(3, &["b"])];
         assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
@@ -127,5 +139,6 @@ mod tests {
         assert!(users(&list.renewed).eq([message(2, &["a"])]));
         assert_eq!(list.bytes(), list.encoded.len() + list.renewed.len());
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
+        assert_eq!([1, 2].map(|id| list.new_keys.contains(UserId(id))), [false, true]);
     }
 }

@@ -101,12 +101,13 @@ pub(super) async fn run_sessions(
         doubt = session.take_doubt();
         if session.synced().is_some() {
             recorded = Users::new();
-            // The node itself ended its call. To remove users of a change that it does not accept would only cut them off. But
-            // beside an inbound that takes no users, it may accept no list without some of them.
-            let refused = matches!(ended, SessionError::Node(NodeError::Refused { .. }));
-            if refused && session.synced() == Some(Way::Usual) {
+            // The node itself ended its call. To remove users of a change that it does not accept would only cut them off.
+            if matches!(ended, SessionError::Node(NodeError::Refused { .. })) {
                 doubt = Doubt::default();
             }
+        }
+        for (user, name) in session.gone() {
+            doubt.add(user, name);
         }
         if matches!(ended, SessionError::Node(_)) && (refused || *doubt.users() != recorded) {
             match doubt::record(&context.fence, node, doubt.users(), refused).await {

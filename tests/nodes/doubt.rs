@@ -27,8 +27,6 @@ on_both_engines!(
     removals_reach_the_node_beside_a_user_removed_by_half,
     usage_is_fetched_beside_a_refused_user,
     users_of_an_inbound_that_takes_none_keep_the_others,
-    users_whom_an_inbound_lost_are_taken_off_nothing,
-    removals_reach_the_node_beside_users_whom_an_inbound_lost,
     change_that_came_whole_causes_no_restart,
 );
 
@@ -39,11 +37,11 @@ async fn node() -> TestNode {
     TestNode::start(Options::default()).await.unwrap()
 }
 
-async fn disable(db: &Db, user: i64) {
+pub async fn disable(db: &Db, user: i64) {
     change(db, &format!("UPDATE users SET enabled = FALSE, activated = FALSE WHERE id = {user}"), [user]).await;
 }
 
-async fn enable(db: &Db, user: i64) {
+pub async fn enable(db: &Db, user: i64) {
     change(db, &format!("UPDATE users SET enabled = TRUE, activated = TRUE WHERE id = {user}"), [user]).await;
 }
 
@@ -225,60 +223,6 @@ async fn users_of_an_inbound_that_takes_none_keep_the_others(db: Db) {
     node.behave(Behaviour::default());
     healthy(&db, 1).await;
     assert!(node.users().values().all(|user| user.tags.len() == 2) && node.apart().is_empty());
-    assert_eq!(restarts(&node).len(), 0);
-}
-
-/// A node whose memory has users 1 to 12 on an inbound that takes no users, and whose engine does not. Users 14 and 15 came
-/// later.
-async fn lost_on_vmess(db: &Db, timing: Timing) -> (TestNode, Panel) {
-    let node = TestNode::start(Options { acknowledge: true, ..Options::default() }).await.unwrap();
-    let panel = in_step_with(db, &node, 12, timing).await;
-    give(db, "vmess", 12).await;
-    let on_both = || node.users().values().filter(|user| user.tags.len() == 2).count();
-    eventually("all are on both inbounds", async || on_both() == 12 && node.apart().is_empty()).await;
-    let other = "INSERT INTO services (id, name) VALUES (2, 'other');
-                 INSERT INTO inbounds_services SELECT id, 2 FROM inbounds WHERE tag = 'vmess'";
-    sql(db, other).await;
-    node.behave(Behaviour { tag_without_users: Some("vmess".to_owned()), ..Behaviour::default() });
-    node.restart_engines();
-    let before = node.events().len();
-    for (user, service) in [(13, 2), (14, 1), (15, 1)] {
-        let new = format!(
-            "INSERT INTO users (id, username, key, expire_strategy, created_at)
-                VALUES ({user}, 'new{user}', 'k{user}', 'never', 0);
-             INSERT INTO users_services (user_id, service_id) VALUES ({user}, {service})"
-        );
-        change(db, &new, [user]).await;
-        unhealthy(db, 1, "no users on these inbounds: vmess;").await;
-    }
-    eventually("others are there", async || node.users().contains_key(&14) && node.users().contains_key(&15)).await;
-    let of_users = |event: &Event| matches!(event, Event::Removed { id } | Event::Retagged { id } if *id <= 12);
-    assert!(!node.events().split_off(before).iter().any(of_users));
-    assert!(node.users()[&14].tags.iter().eq(["vless"]));
-    (node, panel)
-}
-
-async fn users_whom_an_inbound_lost_are_taken_off_nothing(db: Db) {
-    let (node, _panel) = lost_on_vmess(&db, Timing { refused: Duration::from_millis(300), ..brisk() }).await;
-    change(&db, "UPDATE users SET note = 'changed' WHERE id = 4", [4]).await;
-    eventually("no mark is left", async || marks(&db).await == 0).await;
-    unhealthy(&db, 1, "no users on these inbounds: vmess;").await;
-    let on_both = || node.users().values().filter(|user| user.tags.len() == 2).count();
-    assert_eq!((on_both(), restarts(&node).len()), (12, 0));
-    node.behave(Behaviour::default());
-    healthy(&db, 1).await;
-    assert_eq!(on_both(), 14);
-}
-
-async fn removals_reach_the_node_beside_users_whom_an_inbound_lost(db: Db) {
-    let (node, _panel) = lost_on_vmess(&db, Timing { healing: None, ..brisk() }).await;
-    let both = "UPDATE users SET enabled = FALSE, activated = FALSE WHERE id IN (4, 14)";
-    change(&db, both, [4, 14]).await;
-    eventually("who came later is gone", async || !node.users().contains_key(&14)).await;
-    revoke(&db, 5, "new-5").await;
-    unhealthy(&db, 1, "by id: 4, 5").await;
-    disable(&db, 15).await;
-    eventually("the other one is gone, too", async || !node.users().contains_key(&15)).await;
     assert_eq!(restarts(&node).len(), 0);
 }
 

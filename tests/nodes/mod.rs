@@ -12,6 +12,7 @@ mod engines;
 mod hand_overs;
 mod healing;
 mod leading;
+mod lost_users;
 mod offers;
 pub mod panel;
 mod reach;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::parts::Refused;
 use super::units::{Unit, in_batches};
 use super::{Session, SyncedKeys};
+use crate::domain::ids::UserId;
 use crate::nodes::connected::ConnectedNode;
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
@@ -23,9 +24,9 @@ use crate::nodes::refusals::Way;
 use crate::nodes::report::{self, Report};
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
-use crate::store::nodes::edit_lock;
 use crate::store::nodes::offers::MOST_STORED;
 use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin, SyncEnd};
+use crate::store::nodes::{doubt, edit_lock};
 
 /// A running call with a full list. Dropped, it goes on if the node may have begun, and is broken off otherwise.
 struct ListCall {
@@ -73,11 +74,15 @@ impl Session<'_> {
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
     ) -> Result<(SyncStream, usize), SessionError> {
-        let connection = &connected.connection;
+        let (connection, is_first) = (&connected.connection, stream.is_none());
+        if self.way == Way::InParts {
+            // Who is refused in the course of it is in doubt, as at the beginning of a session.
+            self.synced = false;
+        }
         self.engine_is_settled().await?;
         let started = Instant::now();
         let (clock, engines) = self.record_offer(connection, changes, first_seen).await?;
-        if !self.synced {
+        if is_first {
             // The full sync of a large node takes minutes.
             self.context.health.reachable(connected.clone());
         }
@@ -88,6 +93,7 @@ impl Session<'_> {
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
         let probes = self.probes(&list.users).await?;
+        let listed = list.users.clone();
         changes.add_full_list(std::mem::take(&mut list.users));
         let operations = list.operations;
         let limit = self.context.timing.limit(operations);
@@ -105,12 +111,14 @@ impl Session<'_> {
                 self.find_unusable(&mut stream, &engines).await?;
                 refused = self.send_in_parts(&mut stream, &list, &probes).await?;
                 opened = Some(stream);
+                self.unusable.set_gone(|user| !listed.contains(UserId(i64::from(user))));
                 let (left_out, unusable) = (refused.left_out(), &self.unusable);
                 let change = |user: UserData| match left_out.contains(&id(&user)) {
                     true => messages::removal(&user),
                     false => unusable.narrowed(user),
                 };
-                list.whole(refused.as_known(&probes), change).await
+                let known = refused.as_known(&probes).filter(|user| !unusable.keeps(id(user)));
+                list.whole(known.chain(unusable.gone().cloned()), change).await
             }
         };
 
@@ -135,12 +143,25 @@ impl Session<'_> {
         self.way = if self.unusable.is_empty() { Way::Usual } else { Way::InParts };
         self.doubt = Doubt::default();
         self.renewed.clear();
-        self.keys = Some(SyncedKeys { before_last: keys.last, last: clock.now });
-        let end = SyncEnd { key_seq: clock.now, users: i64::try_from(users).unwrap_or(i64::MAX) };
+        // Who is cut off has a former key.
+        let key_seq = if self.unusable.cuts_off() { keys.last } else { clock.now };
+        self.keys = Some(SyncedKeys { before_last: keys.last, last: key_seq });
+        let end = SyncEnd { key_seq, users: i64::try_from(users).unwrap_or(i64::MAX) };
         sync_state::end_sync(&self.context.fence, self.node, end, self.context.clock.now()).await?;
+        self.record_gone().await?;
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(started.elapsed().as_secs_f64());
         Ok((stream, operations))
+    }
+
+    /// Records who is not to be on the node and can't be removed, for the next session, which may be another leader's. A full
+    /// sync has cleared it.
+    pub(super) async fn record_gone(&self) -> Result<(), SessionError> {
+        let gone = self.gone();
+        if !gone.is_empty() {
+            doubt::record(&self.context.fence, self.node, &gone, false).await?;
+        }
+        Ok(())
     }
 
     /// Waits while a configuration is tried out on the node: its inbounds may be gone in a moment. The lock expires.

@@ -83,7 +83,7 @@ pub(super) struct Session<'a> {
     doubt: Doubt,
     /// The node's running calls.
     calls: Option<TaskTracker>,
-    /// Inbounds that all messages leave out.
+    /// Inbounds that messages leave out.
     unusable: Unusable,
 }
 
@@ -137,6 +137,12 @@ impl<'a> Session<'a> {
     /// Returns whom the next session is to see to.
     pub(super) fn take_doubt(&mut self) -> Doubt {
         std::mem::take(&mut self.doubt)
+    }
+
+    /// Returns the users who are not to be on the node and can't be removed.
+    pub(super) fn gone(&self) -> Users {
+        let user = |message: &UserData| message.user.clone().unwrap_or_default();
+        self.unusable.gone().map(user).map(|user| (UserId(i64::from(user.id)), user.username)).collect()
     }
 
     /// Notes the calls of an earlier session that this one waits for before it begins.
@@ -208,14 +214,21 @@ impl<'a> Session<'a> {
         let last_sync = self.keys.map_or(0, |keys| keys.last);
         let renewed = self.renewed.get(&user.id).copied().unwrap_or(last_sync).max(last_sync);
         if user.key_change_seq > renewed && !tags.is_empty() {
-            // A node compares tags only: it takes a new key only for a user that it does not have.
+            // A node compares tags only: it takes a new key only for a user that it does not have. Whom it can't remove gets none.
+            if let Ok(id) = u32::try_from(user.id.0) {
+                self.unusable.cut_off(id);
+            }
             if let Some(removal) = messages::user_data::<&str>(&user, &[]) {
                 self.send(stream, removal).await?;
             }
             self.renewed.insert(user.id, user.key_change_seq);
         }
         if let Some(message) = messages::user_data(&user, &tags) {
+            let is_news = self.unusable.is_news(messages::id(&message), tags.is_empty());
             self.send(stream, message).await?;
+            if is_news {
+                self.record_gone().await?;
+            }
         }
         Ok(())
     }

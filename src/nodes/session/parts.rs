@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use super::Session;
 use super::probes::Probes;
 use super::units::{Unit, in_batches, refusal};
+use crate::domain::ids::UserId;
 use crate::nodes::messages::{self, FullList, id};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::proto::UserData;
@@ -55,42 +56,75 @@ impl Session<'_> {
         list: &FullList,
         probes: &Probes,
     ) -> Result<Refused, SessionError> {
-        let listed = messages::users(&list.encoded).map(|user| vec![user]);
-        let renewed = messages::users(&list.renewed).map(|user| vec![messages::removal(&user), user]);
-        let all = probes.units.iter().cloned().chain(renewed).chain(listed.take(MOST));
-        // All users of inbounds that take none any more may be refused at first.
-        let most = if self.unusable.is_empty() { MOST_BATCHES } else { usize::MAX };
-        let refused = self.send_each(stream, in_batches(all), most).await?.into_iter().flatten();
-        let refused = self.send_singly(stream, refused).await?;
-        let units = self.keep_on_unusable(stream, refused).await?;
+        let mut units = Vec::new();
+        let beside_unusable = !self.unusable.is_empty();
+        if beside_unusable {
+            units = self.send_beside_unusable(stream, list).await?;
+        }
+        let seen: HashSet<u32> = units.iter().flatten().map(id).collect();
+        let renewed: Vec<Unit> = messages::users(&list.renewed)
+            .filter(|user| !seen.contains(&id(user)) && !self.unusable.keeps(id(user)))
+            .map(|user| vec![messages::removal(&user), user])
+            .collect();
+        let listed = messages::users(&list.encoded).map(|user| vec![user]).take(if beside_unusable { 0 } else { MOST });
+        let all = probes.units.iter().cloned().chain(renewed).chain(listed);
+        let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?.into_iter().flatten();
+        units.extend(self.send_singly(stream, refused).await?);
         if units.len() > MOST_REFUSED {
             return Err(refusal(&units).into());
         }
         let removals = units.iter().filter_map(|unit| Some(vec![messages::removal(unit.first()?)]));
         let known = self.send_singly(stream, removals).await?.iter().flatten().map(id).collect();
         let refused = Refused { units, known };
-        // A list is to have them as the node's memory has them.
-        let listed = refused.units.iter().filter_map(|unit| unit.last()).filter(|user| !user.inbounds.is_empty());
-        let listed = listed.filter(|user| refused.known.contains(&id(user))).cloned();
-        let known = refused.as_known(probes).chain(listed).map(|user| vec![user]).collect();
-        self.keep_on_unusable(stream, known).await?;
+        // A list is to have them as the node's memory has them. Who is not to be on the node is to keep as little as it accepts.
+        let former: Vec<Unit> = refused.as_known(probes).map(|user| vec![user]).collect();
+        let former = self.keep_on_unusable(stream, former, true).await?;
+        self.keep_on_unusable(stream, former, false).await?;
+        let mut refused = refused;
+        // The node serves them on no inbound.
+        refused.units.retain(|unit| !unit.iter().any(|user| self.unusable.keeps(id(user))));
+        self.forget_unused().await?;
         Ok(refused)
     }
 
-    /// Sends units that were refused without the inbounds that take no users once more with them: a node that has a user there
-    /// in its memory has nothing to do then. Returns those that it refuses all the same.
-    async fn keep_on_unusable(&mut self, stream: &mut SyncStream, units: Vec<Unit>) -> Result<Vec<Unit>, SessionError> {
-        if self.unusable.is_empty() {
-            return Ok(units);
-        }
-        // Who is to be removed first can't stay there.
-        let (stay, mut refused): (Vec<Unit>, Vec<Unit>) = units.into_iter().partition(|unit| unit.len() == 1);
-        self.unusable.keep(&stay);
-        let batches = self.send_each(stream, in_batches(stay.into_iter()), usize::MAX).await?;
-        let others = self.send_singly(stream, batches.into_iter().flatten()).await?;
-        self.unusable.keep_no_longer(&others);
-        refused.extend(others);
+    /// Sends the users of a list as they are to be on a node with inbounds that take none, and finds out whom it keeps there.
+    /// None is removed first: who is kept can't be. Returns those whom the node refuses.
+    async fn send_beside_unusable(
+        &mut self,
+        stream: &mut SyncStream,
+        list: &FullList,
+    ) -> Result<Vec<Unit>, SessionError> {
+        let all = messages::users(&list.renewed).chain(messages::users(&list.encoded)).take(MOST);
+        // All of them may be refused at first.
+        let refused = self.send_each(stream, in_batches(all.map(|user| vec![user])), usize::MAX).await?;
+        let refused = self.send_singly(stream, refused.into_iter().flatten()).await?;
+        let has_new_key = |unit: &Unit| unit.iter().any(|user| list.new_keys.contains(UserId(i64::from(id(user)))));
+        let (new_keys, others): (Vec<Unit>, Vec<Unit>) = refused.into_iter().partition(has_new_key);
+        let mut refused = self.keep_on_unusable(stream, new_keys, true).await?;
+        refused.extend(self.keep_on_unusable(stream, others, false).await?);
         Ok(refused)
+    }
+
+    /// Sends users whom the node refuses to take off the inbounds that take none with these: a node that has a user there in
+    /// its memory has nothing to do then. `cut_off`: without any others. Returns those whom it refuses all the same.
+    async fn keep_on_unusable(
+        &mut self,
+        stream: &mut SyncStream,
+        units: Vec<Unit>,
+        cut_off: bool,
+    ) -> Result<Vec<Unit>, SessionError> {
+        let mut left = units;
+        // First on those that the user has by service, then on all: an inbound may be in no service any more.
+        for all in [false, true] {
+            let keep = |unit: &Unit| unit.iter().any(|user| self.unusable.keep(user, all, cut_off));
+            let (kept, others): (Vec<Unit>, Vec<Unit>) = left.into_iter().partition(keep);
+            let batches = self.send_each(stream, in_batches(kept.into_iter()), usize::MAX).await?;
+            let refused = self.send_singly(stream, batches.into_iter().flatten()).await?;
+            refused.iter().flatten().for_each(|user| self.unusable.keep_no_longer(id(user)));
+            left = others;
+            left.extend(refused);
+        }
+        Ok(left)
     }
 
     /// Sends each unit in a stream of its own. Returns those that the node refused.

@@ -49,9 +49,12 @@ impl Session<'_> {
             user.key = Uuid::new_v4().simple().to_string();
             user.live = true;
             let former = tags.of(&user, self.node);
-            if let Some(addition) = user_data(&user, &former).filter(|_| !former.is_empty()) {
+            if let Some(addition) = user_data(&user, &former) {
                 let removal = messages::removal(&addition);
-                probes.units.push(vec![removal.clone(), addition.clone(), removal]);
+                // Of a deleted user, the services are not known any more.
+                let unit =
+                    if former.is_empty() { vec![removal] } else { vec![removal.clone(), addition.clone(), removal] };
+                probes.units.push(unit);
                 probes.former.push(addition);
             }
         }

@@ -1,11 +1,10 @@
 //! Inbounds that take no users: messages leave them out, so that all else gets through, and the node's status names them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use super::units::Unit;
 use crate::foundation::first_of;
 use crate::nodes::messages::id;
-use crate::nodes::proto::UserData;
+use crate::nodes::proto::{Inbound, UserData};
 
 /// Most inbounds that the status of a node names.
 const NAMED: usize = 10;
@@ -13,10 +12,20 @@ const NAMED: usize = 10;
 /// Inbounds that take no users although their engine takes some on another one.
 #[derive(Debug, Default)]
 pub(super) struct Unusable {
-    pub(super) tags: BTreeSet<String>,
+    tags: BTreeSet<String>,
     /// Users whom the node refuses to take off them: its memory has them there, and its engine, which may have restarted
-    /// since, does not.
-    kept: HashSet<u32>,
+    /// since, does not. A node that has any of them as its memory has them on these inbounds accepts every change of the others.
+    kept: HashMap<u32, Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// The message that leaves the user these inbounds alone.
+    alone: UserData,
+    /// The user is to be on no other inbound: the node has a former key.
+    cut_off: bool,
+    /// The user is not to be on the node.
+    gone: bool,
 }
 
 impl Unusable {
@@ -24,34 +33,114 @@ impl Unusable {
         self.tags.is_empty()
     }
 
-    /// Returns a message without these inbounds, unless it is about a user who is kept there.
+    /// The tags.
+    pub(super) const fn tags(&self) -> &BTreeSet<String> {
+        &self.tags
+    }
+
+    /// Takes other tags, and keeps the users whose inbounds are among them.
+    pub(super) fn become_these(&mut self, tags: BTreeSet<String>) {
+        self.kept.retain(|_, kept| kept.alone.inbounds.iter().all(|inbound| tags.contains(&inbound.tag)));
+        self.tags = tags;
+    }
+
+    /// Returns a message without these inbounds, but for those on which the user is kept.
     pub(super) fn narrowed(&self, mut message: UserData) -> UserData {
-        if !self.kept.contains(&id(&message)) {
-            message.inbounds.retain(|inbound| !self.tags.contains(&inbound.tag));
+        let kept = self.kept.get(&id(&message));
+        message.inbounds.retain(|inbound| !self.tags.contains(&inbound.tag) && !kept.is_some_and(|kept| kept.cut_off));
+        if let Some(kept) = kept {
+            message.inbounds.extend(kept.alone.inbounds.iter().cloned());
         }
         message
     }
 
-    /// Keeps the users of these units on the inbounds.
-    pub(super) fn keep(&mut self, units: &[Unit]) {
-        self.kept.extend(units.iter().flatten().map(id));
+    /// Keeps a user on those of the message's inbounds that take no users, or on `all` that take none. `cut_off`: on no other
+    /// ones. Returns whether there are any.
+    pub(super) fn keep(&mut self, message: &UserData, all: bool, cut_off: bool) -> bool {
+        let mut alone = message.clone();
+        if all {
+            alone.inbounds = self.tags.iter().map(|tag| Inbound { tag: tag.clone(), config: None }).collect();
+        } else {
+            alone.inbounds.retain(|inbound| self.tags.contains(&inbound.tag));
+        }
+        let any = !alone.inbounds.is_empty();
+        if any {
+            self.kept.insert(id(message), Kept { alone, cut_off, gone: false });
+        }
+        any
     }
 
-    /// Ends that for the users of these units.
-    pub(super) fn keep_no_longer(&mut self, units: &[Unit]) {
-        for message in units.iter().flatten() {
-            self.kept.remove(&id(message));
+    /// Ends that.
+    pub(super) fn keep_no_longer(&mut self, user: u32) {
+        self.kept.remove(&user);
+    }
+
+    /// Returns whether a user is kept.
+    pub(super) fn keeps(&self, user: u32) -> bool {
+        self.kept.contains_key(&user)
+    }
+
+    /// Leaves a user who is kept no other inbounds.
+    pub(super) fn cut_off(&mut self, user: u32) {
+        if let Some(kept) = self.kept.get_mut(&user) {
+            kept.cut_off = true;
         }
+    }
+
+    /// Returns whether any user is cut off.
+    pub(super) fn cuts_off(&self) -> bool {
+        self.kept.values().any(|kept| kept.cut_off)
+    }
+
+    /// Notes whether users who are kept are not to be on the node.
+    pub(super) fn set_gone(&mut self, is_gone: impl Fn(u32) -> bool) {
+        for (user, kept) in &mut self.kept {
+            kept.gone = is_gone(*user);
+        }
+    }
+
+    /// Notes whether one user is not to be on the node. Returns whether that is news of a user who is kept.
+    pub(super) fn is_news(&mut self, user: u32, gone: bool) -> bool {
+        self.kept.get_mut(&user).is_some_and(|kept| std::mem::replace(&mut kept.gone, gone) != gone)
+    }
+
+    /// Returns messages about the users who are kept and are not to be on the node.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &UserData> {
+        self.kept.values().filter(|kept| kept.gone).map(|kept| &kept.alone)
+    }
+
+    /// Forgets the inbounds that are in no service and on which nobody is kept.
+    pub(super) fn forget_unused(&mut self, services: &BTreeSet<&str>) {
+        let used: BTreeSet<String> = self.used(services).map(str::to_owned).collect();
+        self.tags = used;
+    }
+
+    /// Returns whether one of the inbounds is in no service and keeps nobody.
+    pub(super) fn has_unused(&self, services: &BTreeSet<&str>) -> bool {
+        self.used(services).count() < self.tags.len()
+    }
+
+    fn used(&self, services: &BTreeSet<&str>) -> impl Iterator<Item = &str> {
+        let kept: BTreeSet<&str> =
+            self.kept.values().flat_map(|kept| &kept.alone.inbounds).map(|inbound| inbound.tag.as_str()).collect();
+        self.tags.iter().map(String::as_str).filter(move |tag| services.contains(tag) || kept.contains(tag))
     }
 
     /// Returns what the status of the node says of them, if there are any.
     pub(super) fn fault(&self) -> Option<String> {
         let tags: Vec<&String> = self.tags.iter().collect();
         let named = first_of(&tags, NAMED);
+        let kept = match self.kept.len() {
+            0 => String::new(),
+            users => format!(
+                ". The node can't take {users} users off them, and gives them no new keys: restart its engine once the settings \
+                 are right, or marznode itself"
+            ),
+        };
         (!self.is_empty()).then(|| {
             format!(
                 "it takes no users on these inbounds: {named}; correct their settings on the node, or take them out of all \
-                 services; users have the others"
+                 services; users have the others{kept}"
             )
         })
     }
@@ -60,22 +149,37 @@ impl Unusable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::proto::Inbound;
 
     #[test]
     fn messages_leave_them_out_but_for_users_who_are_kept_there() {
         assert_eq!(Unusable::default().fault(), None);
         let tags = (10..22).map(|number| format!("in-{number}")).collect();
-        let mut unusable = Unusable { tags, kept: HashSet::new() };
+        let mut unusable = Unusable { tags, ..Unusable::default() };
         let fault = unusable.fault().expect("unusable inbounds");
-        assert!(fault.contains("in-18, in-19 and 2 more;"), "{fault}");
-        let inbounds = vec![Inbound { tag: "in-10".to_owned(), config: None }];
-        let unit = vec![UserData { user: None, inbounds }];
-        let inbounds = |unusable: &Unusable| unusable.narrowed(unit[0].clone()).inbounds.len();
-        assert_eq!(inbounds(&unusable), 0);
-        unusable.keep(std::slice::from_ref(&unit));
-        assert_eq!(inbounds(&unusable), 1);
-        unusable.keep_no_longer(std::slice::from_ref(&unit));
-        assert_eq!(inbounds(&unusable), 0);
+        assert!(fault.contains("in-18, in-19 and 2 more;") && fault.ends_with("users have the others"), "{fault}");
+        let message = |tags: &[&str]| UserData {
+            user: None,
+            inbounds: tags.iter().map(|tag| Inbound { tag: (*tag).to_owned(), config: None }).collect(),
+        };
+        let narrowed = |unusable: &Unusable, tags: &[&str]| {
+            unusable.narrowed(message(tags)).inbounds.into_iter().map(|inbound| inbound.tag).collect::<Vec<_>>()
+        };
+        assert_eq!(narrowed(&unusable, &["a", "in-10"]), ["a"]);
+        assert!(!unusable.keep(&message(&["a", "b"]), false, false), "the user is on none of them");
+        assert!(unusable.keep(&message(&["a", "in-10"]), false, false) && unusable.keeps(0));
+        assert_eq!(narrowed(&unusable, &["a", "in-10", "in-11"]), ["a", "in-10"]);
+        assert_eq!(narrowed(&unusable, &[]), ["in-10"], "a removal leaves what the node can't remove");
+        unusable.cut_off(0);
+        assert_eq!(narrowed(&unusable, &["a", "in-10"]), ["in-10"]);
+        assert!(unusable.cuts_off() && unusable.fault().expect("a fault").contains("take 1 users off them"));
+        assert!(unusable.is_news(0, true) && !unusable.is_news(0, true) && !unusable.is_news(1, true));
+        assert_eq!(unusable.gone().count(), 1);
+        let services = BTreeSet::from(["in-12", "a"]);
+        assert!(unusable.has_unused(&services));
+        unusable.forget_unused(&services);
+        assert!(unusable.tags().iter().eq(["in-10", "in-12"]) && !unusable.has_unused(&services));
+        unusable.become_these(["in-12".to_owned()].into());
+        assert!(!unusable.keeps(0));
+        assert!(unusable.keep(&message(&["a"]), true, false));
     }
 }

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::Session;
 use super::units::Unit;
-use super::unusable::Unusable;
 use crate::nodes::messages;
 use crate::nodes::proto::{Inbound, User, UserData};
 use crate::nodes::session_error::SessionError;
@@ -21,41 +20,52 @@ const ROUNDS: usize = 2;
 const LOWEST_ID: u32 = 1 << 31;
 
 impl Session<'_> {
-    /// Finds the inbounds of services that take no users, of a node with these tags of each engine. An inbound that is not
-    /// tried, or took a user once, counts as usable, and so do those of an engine that takes none on any: it may be about to
-    /// run again, and its users would lose them.
+    /// Finds the inbounds that take no users, of a node with these tags of each engine. An inbound that is not tried, or took a
+    /// user once, counts as usable, and so do those of an engine that takes none on any: it may be about to run again, and its
+    /// users would lose them. Also those of no service: users may be kept there.
     pub(super) async fn find_unusable(
         &mut self,
         stream: &mut SyncStream,
         engines: &[Vec<String>],
     ) -> Result<(), SessionError> {
-        self.unusable = Unusable::default();
+        let mut unusable = std::mem::take(&mut self.unusable);
         let tags = expected_users::service_tags(self.context.fence.db()).await?;
-        let tried: BTreeSet<&str> = tags.on(self.node).into_iter().take(MOST).collect();
+        let services = tags.on(self.node);
+        let others = engines.iter().flatten().map(String::as_str).filter(|tag| !services.contains(tag));
+        let tried: BTreeSet<&str> = services.iter().copied().chain(others).take(MOST).collect();
         let mut found = tried.iter().map(|tag| (*tag).to_owned()).collect();
         for _ in 0..ROUNDS {
             let took = self.taking(stream, &tried).await?;
             found = &found & &without_users(engines, &tried, &took);
             if found.is_empty() {
-                return Ok(());
+                break;
             }
         }
-        self.unusable.tags = found;
+        unusable.become_these(found);
+        self.unusable = unusable;
         Ok(())
     }
 
     /// Returns whether an inbound that took no users takes some now, or is in no service any more.
     pub(super) async fn is_usable_again(&mut self, stream: &mut SyncStream) -> Result<bool, SessionError> {
-        let tags = expected_users::service_tags(self.context.fence.db()).await?;
+        // A database that is away is no reason to end a session.
+        let Ok(tags) = expected_users::service_tags(self.context.fence.db()).await else { return Ok(false) };
         let services: BTreeSet<&str> = tags.on(self.node).into_iter().collect();
+        let has_unused = self.unusable.has_unused(&services);
         let unusable = std::mem::take(&mut self.unusable);
-        let tried: BTreeSet<&str> = unusable.tags.iter().map(String::as_str).collect();
+        let tried: BTreeSet<&str> = unusable.tags().iter().map(String::as_str).collect();
         let taking = self.taking(stream, &tried).await.map(|took| !took.is_empty());
-        let is_out = !tried.is_subset(&services);
         self.unusable = unusable;
         let takes = taking?;
         self.in_flight = false;
-        Ok(takes || is_out)
+        Ok(takes || has_unused)
+    }
+
+    /// Forgets the inbounds that matter to nobody.
+    pub(super) async fn forget_unused(&mut self) -> Result<(), SessionError> {
+        let tags = expected_users::service_tags(self.context.fence.db()).await?;
+        self.unusable.forget_unused(&tags.on(self.node).into_iter().collect());
+        Ok(())
     }
 
     /// Returns the tags of those inbounds that take a user whom nobody is.

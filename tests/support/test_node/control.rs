@@ -171,6 +171,11 @@ impl Inner {
         self.per_user_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), SeqCst);
     }
 
+    /// Returns the inbounds on which the engines serve a user.
+    pub fn served(&self, user: u32) -> BTreeSet<String> {
+        self.engine().served(user)
+    }
+
     /// Returns the users whom the engines serve on other inbounds than the node has in memory.
     pub fn apart(&self) -> BTreeSet<u32> {
         self.engine().apart()

@@ -152,6 +152,11 @@ impl Engine {
         gone.map(|id| UserData { user: Some(User { id: *id, ..User::default() }), inbounds: Vec::new() }).collect()
     }
 
+    /// Returns the inbounds on which the engines serve a user.
+    pub fn served(&self, user: u32) -> BTreeSet<String> {
+        self.served.get(&user).cloned().unwrap_or_default()
+    }
+
     /// Returns the users whom the engines serve on other inbounds than the node has in memory.
     pub fn apart(&self) -> BTreeSet<u32> {
         let tags = |id: &u32| self.users.get(id).map(|user| &user.tags);
