@@ -21,8 +21,8 @@ pub const USAGE_LIMIT: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(1);
 const CALL: &str = "FetchUsersStats";
 
-/// A node with a session. It works as long as the session's connection, which outlives the session while a fetch is
-/// running: the reply is the only copy.
+/// A node from which usage can be fetched: it has a session, or the last one ended because the node refused a user. It works
+/// as long as that session's connection, which outlives the session while a fetch is running: the reply is the only copy.
 #[derive(Clone, Debug)]
 pub struct ConnectedNode {
     /// The node's id.
