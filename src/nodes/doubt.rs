@@ -2,6 +2,8 @@
 //! of them. The node says nothing of it. It refuses the next change of such a user, and if none comes, an engine serves a
 //! user who is disabled, or does not serve one who is enabled. So the next full sync has the node change all of them.
 
+use std::collections::BTreeSet;
+
 use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::doubt::Users;
@@ -14,6 +16,8 @@ pub(super) const MOST: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Doubt {
     users: Users,
+    /// Those of them who are not to be on the node.
+    removed: BTreeSet<UserId>,
     /// The users of a list that the node may have applied in part. A user who has come or gone when the next list is made may
     /// be the one in whose middle it ended.
     list: Option<UserSet>,
@@ -30,6 +34,7 @@ impl Doubt {
 
     /// Adds a user; an empty name is unknown. Engines know users by id and name.
     pub(super) fn add(&mut self, user: UserId, name: String) {
+        self.removed.remove(&user);
         let is_new = !self.users.contains_key(&user);
         if !is_new && name.is_empty() || is_new && self.users.len() >= MOST {
             return;
@@ -37,9 +42,29 @@ impl Doubt {
         self.users.insert(user, name);
     }
 
+    /// Adds a user who is not to be on the node.
+    pub(super) fn add_removed(&mut self, user: UserId, name: String) {
+        self.add(user, name);
+        if self.users.contains_key(&user) {
+            self.removed.insert(user);
+        }
+    }
+
+    /// Notes which users are not in a list.
+    pub(super) fn sort(&mut self, list: &UserSet) {
+        self.removed = self.users.keys().filter(|user| !list.contains(**user)).copied().collect();
+    }
+
+    /// Returns the doubt about users who are not to be on the node alone.
+    pub(super) fn of_removed(mut self) -> Self {
+        self.users.retain(|user, _| self.removed.contains(user));
+        Self { list: None, ..self }
+    }
+
     /// Ends the doubt about one user: the node has accepted the change.
     pub(super) fn settle(&mut self, user: UserId) {
         self.users.remove(&user);
+        self.removed.remove(&user);
     }
 
     /// Adds the users who differ between the last list that was not accepted, if there is one, and the next. To be called
@@ -89,6 +114,18 @@ mod tests {
         assert!(doubt.users().keys().eq(&[UserId(1)]));
         doubt.list_begins(set(&[3, 4]));
         assert!(doubt.users().keys().eq(&[UserId(1), UserId(2)]), "also if the list before was never sent");
+    }
+
+    #[test]
+    fn only_those_who_are_not_to_be_on_the_node_stay_when_it_has_refused_a_change() {
+        let mut doubt = Doubt::default();
+        doubt.add(UserId(1), "one".to_owned());
+        doubt.add_removed(UserId(2), String::new());
+        doubt.add_removed(UserId(3), String::new());
+        doubt.add(UserId(3), "back".to_owned());
+        assert!(doubt.clone().of_removed().users().keys().eq(&[UserId(2)]));
+        doubt.sort(&set(&[2]));
+        assert!(doubt.of_removed().users().keys().eq(&[UserId(1), UserId(3)]));
     }
 
     #[test]

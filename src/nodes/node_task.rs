@@ -98,16 +98,9 @@ pub(super) async fn run_sessions(
             () = stop.cancelled() => SessionError::Deposed,
         };
         let refused = refusals.record(&ended, session.synced());
-        doubt = session.take_doubt();
+        doubt = session.take_doubt(&ended);
         if session.synced().is_some() {
             recorded = Users::new();
-            // The node itself ended its call. To remove users of a change that it does not accept would only cut them off.
-            if matches!(ended, SessionError::Node(NodeError::Refused { .. })) {
-                doubt = Doubt::default();
-            }
-        }
-        for (user, name) in session.gone() {
-            doubt.add(user, name);
         }
         if matches!(ended, SessionError::Node(_)) && (refused || *doubt.users() != recorded) {
             match doubt::record(&context.fence, node, doubt.users(), refused).await {
@@ -123,8 +116,8 @@ pub(super) async fn run_sessions(
                 if refused && refusals.persist(context.timing.refused) {
                     let healing = heal_refusing(&context, node, &error);
                     if stop.run_until_cancelled(healing).await == Some(true) {
-                        // Engines that restart get the users in the node's memory: nothing is in doubt any more.
-                        (refusals, doubt) = (Refusals::in_parts(), Doubt::default());
+                        // Engines that restart get the users in the node's memory, but for inbounds that take none.
+                        (refusals, doubt) = (Refusals::in_parts(), doubt.of_removed());
                         continue;
                     }
                 } else {

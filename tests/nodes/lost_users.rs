@@ -21,6 +21,8 @@ on_both_engines!(
     disabled_user_is_cut_off_beside_others,
     disabled_user_is_cut_off_beside_others_where_the_broken_inbound_comes_first,
     disabled_user_stays_cut_off_when_the_session_breaks_or_another_panel_leads,
+    many_disabled_users_stay_cut_off_and_are_served_when_they_are_back,
+    first_change_may_be_a_removal,
     deleted_user_is_cut_off,
     user_with_a_new_key_is_cut_off,
     inbound_may_leave_all_services,
@@ -31,7 +33,7 @@ fn timing() -> Timing {
     Timing { refused: Duration::from_millis(300), ..brisk() }
 }
 
-/// A node that has lost users 1 to 12 on one of their two inbounds. Users 14 and 15 came later.
+/// A node that has lost users 1 to 12 on one of their two inbounds.
 struct Lost {
     node: TestNode,
     panel: Panel,
@@ -41,7 +43,7 @@ struct Lost {
 }
 
 impl Lost {
-    async fn on(db: &Db, broken: &'static str) -> Self {
+    async fn unknown(db: &Db, broken: &'static str) -> Self {
         let good = if broken == "vmess" { "vless" } else { "vmess" };
         let node = TestNode::start(Options { acknowledge: true, ..Options::default() }).await.unwrap();
         let panel = in_step_with(db, &node, 12, timing()).await;
@@ -53,8 +55,13 @@ impl Lost {
         sql(db, &format!("{other}'{broken}'")).await;
         node.behave(Behaviour { tag_without_users: Some(broken.to_owned()), ..Behaviour::default() });
         node.restart_engines();
-        let before = node.events().len();
-        let lost = Self { node, panel, broken, good };
+        Self { node, panel, broken, good }
+    }
+
+    /// The panel knows of it, and users 14 and 15 came later.
+    async fn on(db: &Db, broken: &'static str) -> Self {
+        let lost = Self::unknown(db, broken).await;
+        let before = lost.node.events().len();
         for (user, service) in [(13, 2), (14, 1), (15, 1)] {
             let new = format!(
                 "INSERT INTO users (id, username, key, expire_strategy, created_at)
@@ -147,6 +154,31 @@ async fn disabled_user_stays_cut_off_when_the_session_breaks_or_another_panel_le
     disable(&db, 15).await;
     eventually("another one is cut off", async || lost.serves_not(15)).await;
     lost.has_all_but(&db, &[4, 15]).await;
+}
+
+async fn many_disabled_users_stay_cut_off_and_are_served_when_they_are_back(db: Db) {
+    let lost = Lost::on(&db, "vless").await;
+    let all = "UPDATE users SET enabled = FALSE, activated = FALSE WHERE id <= 12";
+    change(&db, all, 1..=12).await;
+    let cut_off: Vec<u32> = (1..=12).collect();
+    lost.has_all_but(&db, &cut_off).await;
+    lost.node.drop_connections();
+    lost.has_all_but(&db, &cut_off).await;
+    enable(&db, 4).await;
+    lost.has_all_but(&db, &[&cut_off[..3], &cut_off[4..]].concat()).await;
+}
+
+async fn first_change_may_be_a_removal(db: Db) {
+    let lost = Lost::unknown(&db, "vmess").await;
+    disable(&db, 4).await;
+    // The removal took the user off one inbound in the engine alone. Its restart ends that.
+    eventually("the engine is restarted", async || restarts(&lost.node).len() == 1).await;
+    eventually("the user is cut off", async || lost.serves_not(4) && lost.serves(3)).await;
+    lost.is_in_step(&db).await;
+    sleep(Duration::from_secs(1)).await;
+    lost.is_in_step(&db).await;
+    assert!(lost.serves_not(4) && (1..=12).filter(|user| *user != 4).all(|user| lost.serves(user)));
+    assert_eq!(restarts(&lost.node).len(), 1);
 }
 
 async fn deleted_user_is_cut_off(db: Db) {

@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use super::parts::Refused;
 use super::units::{Unit, in_batches};
 use super::{Session, SyncedKeys};
-use crate::domain::ids::UserId;
 use crate::nodes::connected::ConnectedNode;
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::doubt::Doubt;
@@ -75,10 +74,7 @@ impl Session<'_> {
         first_seen: Option<FirstSeen>,
     ) -> Result<(SyncStream, usize), SessionError> {
         let (connection, is_first) = (&connected.connection, stream.is_none());
-        if self.way == Way::InParts {
-            // Who is refused in the course of it is in doubt, as at the beginning of a session.
-            self.synced = false;
-        }
+        self.refused_is_in_doubt = self.way == Way::InParts;
         self.engine_is_settled().await?;
         let started = Instant::now();
         let (clock, engines) = self.record_offer(connection, changes, first_seen).await?;
@@ -93,8 +89,7 @@ impl Session<'_> {
         let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, &renewal).await?;
         let users = list.users.len();
         let probes = self.probes(&list.users).await?;
-        let listed = list.users.clone();
-        changes.add_full_list(std::mem::take(&mut list.users));
+        changes.add_full_list(list.users.clone());
         let operations = list.operations;
         let limit = self.context.timing.limit(operations);
         let mut opened = stream;
@@ -111,7 +106,6 @@ impl Session<'_> {
                 self.find_unusable(&mut stream, &engines).await?;
                 refused = self.send_in_parts(&mut stream, &list, &probes).await?;
                 opened = Some(stream);
-                self.unusable.set_gone(|user| !listed.contains(UserId(i64::from(user))));
                 let (left_out, unusable) = (refused.left_out(), &self.unusable);
                 let change = |user: UserData| match left_out.contains(&id(&user)) {
                     true => messages::removal(&user),
@@ -138,13 +132,13 @@ impl Session<'_> {
             Way::InParts => none_refused?,
         }
 
-        self.in_flight = false;
+        (self.in_flight, self.refused_is_in_doubt) = (false, false);
         self.synced = true;
         self.way = if self.unusable.is_empty() { Way::Usual } else { Way::InParts };
         self.doubt = Doubt::default();
         self.renewed.clear();
-        // Who is cut off has a former key.
-        let key_seq = if self.unusable.cuts_off() { keys.last } else { clock.now };
+        // They are renewed once the node can remove them.
+        let key_seq = if self.unusable.has_former_keys() { keys.last } else { clock.now };
         self.keys = Some(SyncedKeys { before_last: keys.last, last: key_seq });
         let end = SyncEnd { key_seq, users: i64::try_from(users).unwrap_or(i64::MAX) };
         sync_state::end_sync(&self.context.fence, self.node, end, self.context.clock.now()).await?;

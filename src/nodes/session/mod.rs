@@ -73,6 +73,8 @@ pub(super) struct Session<'a> {
     way: Way,
     /// A full sync has ended.
     synced: bool,
+    /// A full sync in parts is running: whom the node refuses is in doubt, also if one has ended before.
+    refused_is_in_doubt: bool,
     keys: Option<SyncedKeys>,
     /// Keys renewed since the last full sync, by user.
     renewed: HashMap<UserId, i64>,
@@ -104,6 +106,7 @@ impl<'a> Session<'a> {
             node,
             way,
             synced: false,
+            refused_is_in_doubt: false,
             keys: None,
             renewed,
             in_flight: false,
@@ -134,13 +137,22 @@ impl<'a> Session<'a> {
         self.synced.then_some(self.way)
     }
 
-    /// Returns whom the next session is to see to.
-    pub(super) fn take_doubt(&mut self) -> Doubt {
-        std::mem::take(&mut self.doubt)
+    /// Returns whom the next session is to see to, after an end with this error.
+    pub(super) fn take_doubt(&mut self, ended: &SessionError) -> Doubt {
+        let mut doubt = std::mem::take(&mut self.doubt);
+        let refused = matches!(ended, SessionError::Node(NodeError::Refused { .. }));
+        if refused && self.synced && !self.refused_is_in_doubt {
+            // The node itself ended its call. To remove users of a change that it does not accept would only cut them off.
+            doubt = doubt.of_removed();
+        }
+        for (user, name) in self.gone() {
+            doubt.add_removed(user, name);
+        }
+        doubt
     }
 
     /// Returns the users who are not to be on the node and can't be removed.
-    pub(super) fn gone(&self) -> Users {
+    fn gone(&self) -> Users {
         let user = |message: &UserData| message.user.clone().unwrap_or_default();
         self.unusable.gone().map(user).map(|user| (UserId(i64::from(user.id)), user.username)).collect()
     }
@@ -210,14 +222,20 @@ impl<'a> Session<'a> {
 
     async fn send_change(&mut self, stream: &mut SyncStream, change: PendingChange) -> Result<(), SessionError> {
         let PendingChange { user, tags, .. } = change;
-        self.doubt.add(user.id, user.username.clone());
+        if tags.is_empty() {
+            self.doubt.add_removed(user.id, user.username.clone());
+        } else {
+            self.doubt.add(user.id, user.username.clone());
+        }
         let last_sync = self.keys.map_or(0, |keys| keys.last);
         let renewed = self.renewed.get(&user.id).copied().unwrap_or(last_sync).max(last_sync);
+        if user.key_change_seq > renewed
+            && let Ok(id) = u32::try_from(user.id.0)
+        {
+            self.unusable.has_new_key(id);
+        }
         if user.key_change_seq > renewed && !tags.is_empty() {
-            // A node compares tags only: it takes a new key only for a user that it does not have. Whom it can't remove gets none.
-            if let Ok(id) = u32::try_from(user.id.0) {
-                self.unusable.cut_off(id);
-            }
+            // A node compares tags only: it takes a new key only for a user that it does not have.
             if let Some(removal) = messages::user_data::<&str>(&user, &[]) {
                 self.send(stream, removal).await?;
             }

@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use super::Session;
 use super::probes::Probes;
 use super::units::{Unit, in_batches, refusal};
+use super::unusable::{Extent, Why};
 use crate::domain::ids::UserId;
 use crate::nodes::messages::{self, FullList, id};
 use crate::nodes::node_error::NodeError;
@@ -59,7 +60,9 @@ impl Session<'_> {
         let mut units = Vec::new();
         let beside_unusable = !self.unusable.is_empty();
         if beside_unusable {
+            self.unusable.compare(list);
             units = self.send_beside_unusable(stream, list).await?;
+            self.keep_those_who_are_gone(stream, probes).await?;
         }
         let seen: HashSet<u32> = units.iter().flatten().map(id).collect();
         let renewed: Vec<Unit> = messages::users(&list.renewed)
@@ -67,24 +70,38 @@ impl Session<'_> {
             .map(|user| vec![messages::removal(&user), user])
             .collect();
         let listed = messages::users(&list.encoded).map(|user| vec![user]).take(if beside_unusable { 0 } else { MOST });
-        let all = probes.units.iter().cloned().chain(renewed).chain(listed);
+        let probed = probes.units.iter().filter(|unit| !unit.iter().any(|user| self.unusable.keeps(id(user))));
+        let probed: Vec<Unit> = probed.cloned().collect();
+        let all = probed.into_iter().chain(renewed).chain(listed);
         let refused = self.send_each(stream, in_batches(all), MOST_BATCHES).await?.into_iter().flatten();
         units.extend(self.send_singly(stream, refused).await?);
-        if units.len() > MOST_REFUSED {
+        // Who is not to be on the node loses nothing.
+        let gone: HashSet<u32> = probes.former.iter().filter(|_| beside_unusable).map(id).collect();
+        if units.iter().filter(|unit| !unit.iter().any(|user| gone.contains(&id(user)))).count() > MOST_REFUSED {
             return Err(refusal(&units).into());
         }
         let removals = units.iter().filter_map(|unit| Some(vec![messages::removal(unit.first()?)]));
         let known = self.send_singly(stream, removals).await?.iter().flatten().map(id).collect();
-        let refused = Refused { units, known };
-        // A list is to have them as the node's memory has them. Who is not to be on the node is to keep as little as it accepts.
+        let mut refused = Refused { units, known };
         let former: Vec<Unit> = refused.as_known(probes).map(|user| vec![user]).collect();
-        let former = self.keep_on_unusable(stream, former, true).await?;
-        self.keep_on_unusable(stream, former, false).await?;
-        let mut refused = refused;
-        // The node serves them on no inbound.
-        refused.units.retain(|unit| !unit.iter().any(|user| self.unusable.keeps(id(user))));
-        self.forget_unused().await?;
+        if beside_unusable {
+            let others = self.keep_on_unusable(stream, former, &self.unusable.extents(), Why::Gone).await?;
+            refused.units.retain(|unit| !unit.iter().any(|user| self.unusable.keeps(id(user))));
+            // A list is to have them as the node's memory has them. They stay refused: nothing shows what the engine has.
+            self.keep_on_unusable(stream, others, &[Extent::AsItIs], Why::Gone).await?;
+            self.forget_unused().await?;
+        }
         Ok(refused)
+    }
+
+    /// Finds users in doubt who are not to be on the node and can't be removed, before a removal takes them off some inbounds in
+    /// the engine alone: with the inbounds that they are to have, the node has nothing to do but for these users.
+    async fn keep_those_who_are_gone(&mut self, stream: &mut SyncStream, probes: &Probes) -> Result<(), SessionError> {
+        let former = probes.former.iter().filter(|user| !user.inbounds.is_empty()).map(|user| vec![user.clone()]);
+        let refused = self.send_singly(stream, former).await?;
+        let extents = self.unusable.extents();
+        self.keep_on_unusable(stream, refused, &extents, Why::Gone).await?;
+        Ok(())
     }
 
     /// Sends the users of a list as they are to be on a node with inbounds that take none, and finds out whom it keeps there.
@@ -100,23 +117,24 @@ impl Session<'_> {
         let refused = self.send_singly(stream, refused.into_iter().flatten()).await?;
         let has_new_key = |unit: &Unit| unit.iter().any(|user| list.new_keys.contains(UserId(i64::from(id(user)))));
         let (new_keys, others): (Vec<Unit>, Vec<Unit>) = refused.into_iter().partition(has_new_key);
-        let mut refused = self.keep_on_unusable(stream, new_keys, true).await?;
-        refused.extend(self.keep_on_unusable(stream, others, false).await?);
+        let extents = self.unusable.extents();
+        let mut refused = self.keep_on_unusable(stream, new_keys, &extents, Why::FormerKey).await?;
+        refused.extend(self.keep_on_unusable(stream, others, &extents, Why::Served).await?);
         Ok(refused)
     }
 
     /// Sends users whom the node refuses to take off the inbounds that take none with these: a node that has a user there in
-    /// its memory has nothing to do then. `cut_off`: without any others. Returns those whom it refuses all the same.
+    /// its memory has nothing to do then. Returns those whom it refuses all the same.
     async fn keep_on_unusable(
         &mut self,
         stream: &mut SyncStream,
         units: Vec<Unit>,
-        cut_off: bool,
+        extents: &[Extent],
+        why: Why,
     ) -> Result<Vec<Unit>, SessionError> {
         let mut left = units;
-        // First on those that the user has by service, then on all: an inbound may be in no service any more.
-        for all in [false, true] {
-            let keep = |unit: &Unit| unit.iter().any(|user| self.unusable.keep(user, all, cut_off));
+        for extent in extents {
+            let keep = |unit: &Unit| unit.iter().any(|user| self.unusable.keep(user, extent, why));
             let (kept, others): (Vec<Unit>, Vec<Unit>) = left.into_iter().partition(keep);
             let batches = self.send_each(stream, in_batches(kept.into_iter()), usize::MAX).await?;
             let refused = self.send_singly(stream, batches.into_iter().flatten()).await?;

@@ -31,6 +31,7 @@ impl Session<'_> {
     /// in the next one. A removed user has no name any more, by which an engine could be asked.
     pub(super) async fn probes(&mut self, list: &UserSet) -> Result<Probes, SessionError> {
         self.doubt.list_begins(list.clone());
+        self.doubt.sort(list);
         let gone = self.doubt.users().iter().filter(|(user, _)| !list.contains(**user));
         let mut gone: HashMap<UserId, NodeUser> =
             gone.map(|(id, name)| (*id, NodeUser { username: name.clone(), ..NodeUser::gone(*id) })).collect();
@@ -51,7 +52,7 @@ impl Session<'_> {
             let former = tags.of(&user, self.node);
             if let Some(addition) = user_data(&user, &former) {
                 let removal = messages::removal(&addition);
-                // Of a deleted user, the services are not known any more.
+                // Of a deleted user, among others, no inbound on this node is known any more.
                 let unit =
                     if former.is_empty() { vec![removal] } else { vec![removal.clone(), addition.clone(), removal] };
                 probes.units.push(unit);

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::domain::ids::UserId;
 use crate::foundation::first_of;
-use crate::nodes::messages::id;
+use crate::nodes::messages::{FullList, id};
 use crate::nodes::proto::{Inbound, UserData};
 
 /// Most inbounds that the status of a node names.
@@ -20,12 +21,33 @@ pub(super) struct Unusable {
 
 #[derive(Debug)]
 struct Kept {
-    /// The message that leaves the user these inbounds alone.
+    /// The message about the user that the node accepts without a change of these inbounds.
     alone: UserData,
-    /// The user is to be on no other inbound: the node has a former key.
-    cut_off: bool,
+    /// The node has a former key: the user is to be on no other inbound.
+    former_key: bool,
     /// The user is not to be on the node.
     gone: bool,
+}
+
+/// Why a user is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The user has other inbounds.
+    Served,
+    FormerKey,
+    Gone,
+}
+
+/// On which inbounds a node may have a user.
+#[derive(Clone, Debug)]
+pub(super) enum Extent {
+    /// Those of the message that take no users.
+    Named,
+    /// One that takes none, or all that take none: an inbound may be in no service any more.
+    One(String),
+    All,
+    /// Those of the message, whether they take users or not.
+    AsItIs,
 }
 
 impl Unusable {
@@ -38,34 +60,45 @@ impl Unusable {
         &self.tags
     }
 
-    /// Takes other tags, and keeps the users whose inbounds are among them.
+    /// Takes other tags, and keeps the users on inbounds that are among them.
     pub(super) fn become_these(&mut self, tags: BTreeSet<String>) {
-        self.kept.retain(|_, kept| kept.alone.inbounds.iter().all(|inbound| tags.contains(&inbound.tag)));
+        self.kept.retain(|_, kept| kept.alone.inbounds.iter().any(|inbound| tags.contains(&inbound.tag)));
         self.tags = tags;
     }
 
     /// Returns a message without these inbounds, but for those on which the user is kept.
     pub(super) fn narrowed(&self, mut message: UserData) -> UserData {
-        let kept = self.kept.get(&id(&message));
-        message.inbounds.retain(|inbound| !self.tags.contains(&inbound.tag) && !kept.is_some_and(|kept| kept.cut_off));
-        if let Some(kept) = kept {
-            message.inbounds.extend(kept.alone.inbounds.iter().cloned());
-        }
+        let Some(kept) = self.kept.get(&id(&message)) else {
+            message.inbounds.retain(|inbound| !self.tags.contains(&inbound.tag));
+            return message;
+        };
+        let alone = &kept.alone.inbounds;
+        let is_out = |inbound: &Inbound| self.tags.contains(&inbound.tag) || alone.contains(inbound);
+        message.inbounds.retain(|inbound| !kept.former_key && !kept.gone && !is_out(inbound));
+        message.inbounds.extend(alone.iter().cloned());
         message
     }
 
-    /// Keeps a user on those of the message's inbounds that take no users, or on `all` that take none. `cut_off`: on no other
-    /// ones. Returns whether there are any.
-    pub(super) fn keep(&mut self, message: &UserData, all: bool, cut_off: bool) -> bool {
+    /// Returns the extents to try. Of many inbounds, some are tried alone.
+    pub(super) fn extents(&self) -> Vec<Extent> {
+        let single = self.tags.iter().take(NAMED).cloned().map(Extent::One);
+        [Extent::Named].into_iter().chain(single).chain([Extent::All]).collect()
+    }
+
+    /// Keeps a user. Returns whether there is any inbound to keep the user on.
+    pub(super) fn keep(&mut self, message: &UserData, extent: &Extent, why: Why) -> bool {
+        let inbound = |tag: &String| Inbound { tag: tag.clone(), config: None };
         let mut alone = message.clone();
-        if all {
-            alone.inbounds = self.tags.iter().map(|tag| Inbound { tag: tag.clone(), config: None }).collect();
-        } else {
-            alone.inbounds.retain(|inbound| self.tags.contains(&inbound.tag));
+        match extent {
+            Extent::Named => alone.inbounds.retain(|inbound| self.tags.contains(&inbound.tag)),
+            Extent::One(tag) => alone.inbounds = vec![inbound(tag)],
+            Extent::All => alone.inbounds = self.tags.iter().map(inbound).collect(),
+            Extent::AsItIs => {}
         }
         let any = !alone.inbounds.is_empty();
         if any {
-            self.kept.insert(id(message), Kept { alone, cut_off, gone: false });
+            let kept = Kept { alone, former_key: why == Why::FormerKey, gone: why == Why::Gone };
+            self.kept.insert(id(message), kept);
         }
         any
     }
@@ -80,22 +113,24 @@ impl Unusable {
         self.kept.contains_key(&user)
     }
 
-    /// Leaves a user who is kept no other inbounds.
-    pub(super) fn cut_off(&mut self, user: u32) {
+    /// Notes that a user has a new key, which the node does not take for a user whom it can't remove.
+    pub(super) fn has_new_key(&mut self, user: u32) {
         if let Some(kept) = self.kept.get_mut(&user) {
-            kept.cut_off = true;
+            kept.former_key = true;
         }
     }
 
-    /// Returns whether any user is cut off.
-    pub(super) fn cuts_off(&self) -> bool {
-        self.kept.values().any(|kept| kept.cut_off)
+    /// Returns whether any user is kept with a former key.
+    pub(super) fn has_former_keys(&self) -> bool {
+        self.kept.values().any(|kept| kept.former_key)
     }
 
-    /// Notes whether users who are kept are not to be on the node.
-    pub(super) fn set_gone(&mut self, is_gone: impl Fn(u32) -> bool) {
+    /// Compares the users who are kept with a list.
+    pub(super) fn compare(&mut self, list: &FullList) {
         for (user, kept) in &mut self.kept {
-            kept.gone = is_gone(*user);
+            let user = UserId(i64::from(*user));
+            kept.gone = !list.users.contains(user);
+            kept.former_key |= list.new_keys.contains(user);
         }
     }
 
@@ -165,21 +200,26 @@ mod tests {
             unusable.narrowed(message(tags)).inbounds.into_iter().map(|inbound| inbound.tag).collect::<Vec<_>>()
         };
         assert_eq!(narrowed(&unusable, &["a", "in-10"]), ["a"]);
-        assert!(!unusable.keep(&message(&["a", "b"]), false, false), "the user is on none of them");
-        assert!(unusable.keep(&message(&["a", "in-10"]), false, false) && unusable.keeps(0));
+        assert!(!unusable.keep(&message(&["a", "b"]), &Extent::Named, Why::Served), "the user is on none of them");
+        assert!(unusable.keep(&message(&["a", "in-10"]), &Extent::Named, Why::Served) && unusable.keeps(0));
         assert_eq!(narrowed(&unusable, &["a", "in-10", "in-11"]), ["a", "in-10"]);
         assert_eq!(narrowed(&unusable, &[]), ["in-10"], "a removal leaves what the node can't remove");
-        unusable.cut_off(0);
-        assert_eq!(narrowed(&unusable, &["a", "in-10"]), ["in-10"]);
-        assert!(unusable.cuts_off() && unusable.fault().expect("a fault").contains("take 1 users off them"));
         assert!(unusable.is_news(0, true) && !unusable.is_news(0, true) && !unusable.is_news(1, true));
-        assert_eq!(unusable.gone().count(), 1);
+        assert_eq!((narrowed(&unusable, &["a", "in-10"]), unusable.gone().count()), (vec!["in-10".to_owned()], 1));
+        assert!(unusable.is_news(0, false));
+        assert_eq!(narrowed(&unusable, &["a"]), ["a", "in-10"], "the user is back");
+        unusable.has_new_key(0);
+        assert_eq!(narrowed(&unusable, &["a", "in-10"]), ["in-10"]);
+        assert!(unusable.has_former_keys() && unusable.fault().expect("a fault").contains("take 1 users off them"));
         let services = BTreeSet::from(["in-12", "a"]);
         assert!(unusable.has_unused(&services));
         unusable.forget_unused(&services);
         assert!(unusable.tags().iter().eq(["in-10", "in-12"]) && !unusable.has_unused(&services));
         unusable.become_these(["in-12".to_owned()].into());
         assert!(!unusable.keeps(0));
-        assert!(unusable.keep(&message(&["a"]), true, false));
+        assert_eq!(unusable.extents().len(), 3);
+        assert!(unusable.keep(&message(&["a"]), &Extent::All, Why::Served));
+        assert!(unusable.keep(&message(&["a", "in-12"]), &Extent::AsItIs, Why::Gone));
+        assert_eq!(narrowed(&unusable, &[]), ["a", "in-12"]);
     }
 }

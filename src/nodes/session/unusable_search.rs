@@ -28,7 +28,6 @@ impl Session<'_> {
         stream: &mut SyncStream,
         engines: &[Vec<String>],
     ) -> Result<(), SessionError> {
-        let mut unusable = std::mem::take(&mut self.unusable);
         let tags = expected_users::service_tags(self.context.fence.db()).await?;
         let services = tags.on(self.node);
         let others = engines.iter().flatten().map(String::as_str).filter(|tag| !services.contains(tag));
@@ -41,8 +40,7 @@ impl Session<'_> {
                 break;
             }
         }
-        unusable.become_these(found);
-        self.unusable = unusable;
+        self.unusable.become_these(found);
         Ok(())
     }
 
@@ -52,11 +50,8 @@ impl Session<'_> {
         let Ok(tags) = expected_users::service_tags(self.context.fence.db()).await else { return Ok(false) };
         let services: BTreeSet<&str> = tags.on(self.node).into_iter().collect();
         let has_unused = self.unusable.has_unused(&services);
-        let unusable = std::mem::take(&mut self.unusable);
-        let tried: BTreeSet<&str> = unusable.tags().iter().map(String::as_str).collect();
-        let taking = self.taking(stream, &tried).await.map(|took| !took.is_empty());
-        self.unusable = unusable;
-        let takes = taking?;
+        let tags = self.unusable.tags().clone();
+        let takes = !self.taking(stream, &tags.iter().map(String::as_str).collect()).await?.is_empty();
         self.in_flight = false;
         Ok(takes || has_unused)
     }
@@ -75,7 +70,11 @@ impl Session<'_> {
         tried: &BTreeSet<&'t str>,
     ) -> Result<BTreeSet<&'t str>, SessionError> {
         let units = tried.iter().map(|tag| vec![nobody_on(tag)]);
-        let refused = self.send_each(stream, units, usize::MAX).await?;
+        // To these inbounds as well.
+        let unusable = std::mem::take(&mut self.unusable);
+        let refused = self.send_each(stream, units, usize::MAX).await;
+        self.unusable = unusable;
+        let refused = refused?;
         let mut taking = tried.clone();
         for inbound in refused.iter().flatten().flatten().flat_map(|message| &message.inbounds) {
             taking.remove(inbound.tag.as_str());
